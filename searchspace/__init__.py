@@ -1,0 +1,1 @@
+"""What can be built: candidates, search spaces, token mixers and backbones."""

@@ -1,0 +1,110 @@
+"""Candidates as models, on timm's MetaFormer used whole. Importing this registers the paper's models with timm."""
+
+from __future__ import annotations
+
+from functools import partialmethod
+from typing import Any
+
+from torch import nn
+
+import searchspace.torchvision_ops  # noqa: F401
+from searchspace.candidate import BACKBONES, Backbone, Candidate, Stage
+from searchspace.mixers import CSKA, SKA
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
+from timm.models.metaformer import Attention, LayerNorm2dNoBias, LayerNormNoBias, MetaFormer, SepConv
+
+MIXER_CLASSES: dict[str, type[nn.Module]] = {"dwconv": SepConv, "ska": SKA, "cska": CSKA, "attn": Attention}
+
+
+def build(candidate: Candidate, img_size: int | tuple[int, int] = 224, **kwargs: Any) -> MetaFormer:
+    """The model of `candidate` for images of `img_size` pixels; further arguments go to timm's MetaFormer.
+
+    ValueError if a head count does not divide its stage's channels.
+    """
+    if problem := candidate.problem():
+        raise ValueError(problem)
+    spec = BACKBONES[candidate.backbone]
+    grids = spec.grids(img_size)
+    mixers = [
+        _mixer_class(stage, dim // heads, heads, grid)
+        for stage, dim, heads, grid in zip(candidate.stages, spec.dims, candidate.num_heads, grids, strict=True)
+    ]
+    norms = [LayerNorm2dNoBias if stage.mixer == "dwconv" else LayerNormNoBias for stage in candidate.stages]
+    model = MetaFormer(
+        depths=list(spec.depths), dims=list(spec.dims), token_mixers=mixers, norm_layers=norms, **kwargs
+    )
+    if spec.stem_stride != 4:
+        _shrink_stem(model, spec)
+    return model
+
+
+def _mixer_class(stage: Stage, head_dim: int, num_heads: int, grid: tuple[int, int]) -> type[nn.Module]:
+    cls = MIXER_CLASSES[stage.mixer]
+    if stage.mixer == "dwconv":
+        return cls
+    if stage.mixer == "attn":
+        return _bound(cls, num_heads=num_heads, head_dim=head_dim)
+    return _bound(cls, num_heads=num_heads, grid=grid, scale=stage.scale, softmax=stage.softmax)
+
+
+def _bound(cls: type[nn.Module], **arguments: Any) -> type[nn.Module]:
+    """`cls` with some arguments given. MetaFormer asks for subclasses, which functools.partial would not be."""
+    return type(cls.__name__, (cls,), {"__init__": partialmethod(cls.__init__, **arguments)})
+
+
+def _shrink_stem(model: MetaFormer, spec: Backbone) -> None:
+    """Small images: timm's stem with a smaller stride, and weights drawn by fan-in, since .02 is too little here."""
+    model.stem.conv.stride = (spec.stem_stride, spec.stem_stride)
+    model.stem.conv.padding = (spec.stem_padding, spec.stem_padding)
+    for number, info in enumerate(model.feature_info):
+        info["reduction"] = spec.stem_stride * 2**number
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.reset_parameters()
+
+
+def _register(name: str, backbone: str, placement: str) -> None:
+    candidate = Candidate.parse(f"{backbone}-{placement}")
+
+    def create(pretrained: bool = False, **kwargs: Any) -> MetaFormer:
+        return build_model_with_cfg(
+            lambda **model_kwargs: build(candidate, **model_kwargs),
+            name,
+            pretrained,
+            feature_cfg={"flatten_sequential": True, "out_indices": (0, 1, 2, 3)},
+            **kwargs,
+        )
+
+    create.__name__, create.__module__, create.__doc__ = name, __name__, f"{candidate} (arXiv 2412.07049)."
+    globals()[name] = create
+    register_model(create)
+
+
+_PAPER_MODELS = {
+    "skaformer_s18": ("caformer_s18", "dwconv-ska-attn-attn"),
+    "skaformer_b36": ("caformer_b36", "dwconv-ska-attn-attn"),
+    "cskaformer_s18": ("caformer_s18", "dwconv-cska-attn-attn"),
+    "cskaformer_b36": ("caformer_b36", "dwconv-cska-attn-attn"),
+}
+
+default_cfgs = generate_default_cfgs(
+    {
+        name: {
+            "url": "",
+            "num_classes": 1000,
+            "input_size": (3, 224, 224),
+            "pool_size": (7, 7),
+            "crop_pct": 1.0,
+            "interpolation": "bicubic",
+            "mean": IMAGENET_DEFAULT_MEAN,
+            "std": IMAGENET_DEFAULT_STD,
+            "classifier": "head.fc.fc2",
+            "first_conv": "stem.conv",
+        }
+        for name in _PAPER_MODELS
+    }
+)
+
+for _name, _model in _PAPER_MODELS.items():
+    _register(_name, *_model)

@@ -1,0 +1,157 @@
+"""An architecture as text and as data: `caformer_s18-dwconv-cska.h8.nosoftmax-attn-attn`. No torch here."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+MIXERS = ("dwconv", "ska", "cska", "attn")
+NUM_STAGES = 4
+CSKA_MAP_LIMIT = 64 * 2**20  # bytes of one layer's fp32 attention map, per image
+_HEADS = re.compile(r"h([1-9]\d{0,3})")
+_SWITCHES = ("noscale", "nosoftmax")
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """The frame around the token mixers: widths, depths and stem of a MetaFormer (arXiv 2210.13452, table 1)."""
+
+    name: str
+    depths: tuple[int, ...]
+    dims: tuple[int, ...]
+    head_dim: int = 32
+    stem_stride: int = 4
+    stem_padding: int = 2
+
+    def grids(self, img_size: int | tuple[int, int]) -> list[tuple[int, int]]:
+        """Token grid (height, width) of each stage for an image of `img_size` pixels (a side, or height and width)."""
+        height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
+        sides = [(side + 2 * self.stem_padding - 7) // self.stem_stride + 1 for side in (height, width)]
+        grids = []
+        for _ in self.dims:
+            grids.append((sides[0], sides[1]))
+            sides = [(side + 1) // 2 for side in sides]
+        if min(grids[0]) < 1:
+            raise ValueError(f"{height} x {width} pixels are too few for the stem of {self.name}")
+        return grids
+
+
+BACKBONES = {
+    backbone.name: backbone
+    for backbone in (
+        Backbone("caformer_s18", depths=(3, 3, 9, 3), dims=(64, 128, 320, 512)),
+        Backbone("caformer_b36", depths=(3, 12, 18, 3), dims=(128, 256, 512, 768)),
+        # 32 px images: a stem of stride 2 leaves 16, 8, 4 and 2 tokens a side.
+        Backbone("caformer_micro", (1, 1, 2, 1), (16, 32, 64, 96), head_dim=16, stem_stride=2, stem_padding=3),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The token mixer of one stage. `num_heads=None` is the backbone's own head count; what a mixer ignores is dropped."""
+
+    mixer: str
+    num_heads: int | None = None
+    scale: bool = True
+    softmax: bool = True
+
+    def __post_init__(self) -> None:
+        if self.mixer not in MIXERS:
+            raise ValueError(f"unknown token mixer {self.mixer!r}, expected one of {', '.join(MIXERS)}")
+        if self.num_heads is not None and self.num_heads < 1:
+            raise ValueError(f"{self.num_heads} heads, expected 1 or more")
+        if self.mixer == "dwconv":
+            object.__setattr__(self, "num_heads", None)
+        if self.mixer in ("dwconv", "attn"):
+            object.__setattr__(self, "scale", True)
+            object.__setattr__(self, "softmax", True)
+
+    def __str__(self) -> str:
+        heads = [f"h{self.num_heads}"] if self.num_heads else []
+        off = [name for name, on in zip(_SWITCHES, (self.scale, self.softmax), strict=True) if not on]
+        return ".".join([self.mixer, *heads, *off])
+
+    @classmethod
+    def parse(cls, text: str) -> Stage:
+        """The stage that `text` spells, as in `cska.h8.nosoftmax`; ValueError if it spells none."""
+        mixer, *switches = text.split(".")
+        heads = [match[1] for match in map(_HEADS.fullmatch, switches) if match]
+        for switch in switches:
+            if switch not in _SWITCHES and switch[1:] not in heads:
+                raise ValueError(f"unknown switch {switch!r} in {text!r}, expected h<heads>, noscale or nosoftmax")
+        if len(heads) > 1:
+            raise ValueError(f"{len(heads)} head counts in {text!r}, expected one")
+        num_heads = int(heads[0]) if heads else None
+        return cls(mixer, num_heads, "noscale" not in switches, "nosoftmax" not in switches)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A backbone and the token mixer of each stage. Two spellings of one architecture are equal."""
+
+    backbone: str
+    stages: tuple[Stage, ...]
+
+    def __post_init__(self) -> None:
+        if self.backbone not in BACKBONES:
+            raise ValueError(f"unknown backbone {self.backbone!r}, expected one of {', '.join(BACKBONES)}")
+        if len(self.stages) != NUM_STAGES:
+            raise ValueError(f"{len(self.stages)} stages, expected {NUM_STAGES}")
+        canonical = (
+            replace(stage, num_heads=None) if stage.num_heads == heads else stage
+            for stage, heads in zip(self.stages, self._default_heads(), strict=True)
+        )
+        object.__setattr__(self, "stages", tuple(canonical))
+
+    def __str__(self) -> str:
+        return f"{self.backbone}-{self.placement}"
+
+    @property
+    def placement(self) -> str:
+        """The stages alone: `dwconv-cska-attn-attn`."""
+        return "-".join(map(str, self.stages))
+
+    @property
+    def num_heads(self) -> list[int]:
+        """Heads of each stage, the backbone's own count where the stage names none."""
+        return [
+            stage.num_heads or heads for stage, heads in zip(self.stages, self._default_heads(), strict=True)
+        ]
+
+    def _default_heads(self) -> list[int]:
+        spec = BACKBONES[self.backbone]
+        return [dim // spec.head_dim for dim in spec.dims]
+
+    @classmethod
+    def parse(cls, text: str) -> Candidate:
+        """The candidate that `text` spells; ValueError with what was found and what was wanted if it spells none."""
+        backbone, *stages = text.split("-")
+        if len(stages) != NUM_STAGES:
+            raise ValueError(
+                f"candidate {text!r} has {len(stages)} stages, "
+                f"expected <backbone>-<mixer>-<mixer>-<mixer>-<mixer> such as caformer_micro-dwconv-cska-attn-attn"
+            )
+        return cls(backbone, tuple(map(Stage.parse, stages)))
+
+    def problem(self) -> str | None:
+        """Why no image size lets this be built (heads that do not divide), or None."""
+        dims = BACKBONES[self.backbone].dims
+        for number, (stage, dim, heads) in enumerate(zip(self.stages, dims, self.num_heads, strict=True), 1):
+            if stage.mixer != "dwconv" and dim % heads:
+                return f"{self}: stage {number}: {dim} channels do not divide into {heads} heads"
+        return None
+
+    def too_large(self, img_size: int) -> str | None:
+        """Why this is not worth launching at `img_size` pixels (a CSKA map above CSKA_MAP_LIMIT), or None."""
+        grids = BACKBONES[self.backbone].grids(img_size)
+        for number, (stage, heads, (height, width)) in enumerate(
+            zip(self.stages, self.num_heads, grids, strict=True), 1
+        ):
+            size = 4 * heads * (height * width) ** 2
+            if stage.mixer == "cska" and stage.softmax and size > CSKA_MAP_LIMIT:
+                return (
+                    f"{self}: stage {number}: a CSKA map of {size / 2**20:.0f} MiB an image and layer "
+                    f"at {img_size} px, above the bound of {CSKA_MAP_LIMIT / 2**20:.0f} MiB"
+                )
+        return None

@@ -1,0 +1,87 @@
+"""A trial's state on disk: tensors in safetensors, everything else in JSON, nothing pickled.
+
+`<folder>/epoch-0007/{model,optimizer}.safetensors, trainer.json`; a checkpoint appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+KEPT = 2  # the newest, and one to fall back to
+
+
+def save_checkpoint(folder: Path, epoch: int, model: dict, optimizer: dict, trainer: dict[str, Any]) -> None:
+    """Write one epoch's state under `folder` and drop all but the newest KEPT. OSError if it cannot be written."""
+    final = folder / f"epoch-{epoch:04d}"
+    part = folder / f".{final.name}.part"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    tensors, rest = _split_optimizer(optimizer)
+    _write(part / "model.safetensors", save({name: tensor.contiguous() for name, tensor in model.items()}))
+    _write(part / "optimizer.safetensors", save(tensors))
+    _write(part / "trainer.json", json.dumps({**trainer, "epoch": epoch, "optimizer": rest}).encode())
+    _sync_folder(part)
+    shutil.rmtree(final, ignore_errors=True)
+    part.rename(final)
+    _sync_folder(folder)
+    for old in _epochs(folder)[:-KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def load_checkpoint(folder: Path, device: torch.device) -> tuple[dict, dict, dict[str, Any]] | None:
+    """Model, optimizer and trainer state of the newest readable checkpoint under `folder`, or None."""
+    for path in reversed(_epochs(folder)):
+        try:
+            trainer = json.loads((path / "trainer.json").read_text())
+            model = load_file(path / "model.safetensors", device=str(device))
+            tensors = load_file(path / "optimizer.safetensors", device=str(device))
+            return model, _join_optimizer(tensors, trainer.pop("optimizer")), trainer
+        except (OSError, ValueError, KeyError, SafetensorError):
+            continue
+    return None
+
+
+def _epochs(folder: Path) -> list[Path]:
+    return sorted(folder.glob("epoch-[0-9]*"), key=lambda path: int(path.name.removeprefix("epoch-")))
+
+
+def _split_optimizer(state: dict) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    tensors, scalars = {}, {}
+    for index, values in state["state"].items():
+        for name, value in values.items():
+            if isinstance(value, torch.Tensor):
+                tensors[f"{index}.{name}"] = value.contiguous()
+            else:
+                scalars[f"{index}.{name}"] = value
+    return tensors, {"scalars": scalars, "groups": state["param_groups"]}
+
+
+def _join_optimizer(tensors: dict[str, torch.Tensor], rest: dict[str, Any]) -> dict:
+    state: dict[int, dict[str, Any]] = {}
+    for key, value in {**tensors, **rest["scalars"]}.items():
+        index, _, name = key.partition(".")
+        state.setdefault(int(index), {})[name] = value
+    return {"state": state, "param_groups": rest["groups"]}
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

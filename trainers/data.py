@@ -1,0 +1,222 @@
+"""Data sets by name or path, decoded once into uint8 arrays. Small images only: they stay in memory. No torch here."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+if TYPE_CHECKING:
+    from pyarrow import Table
+
+Array = np.ndarray
+IMAGE_COLUMNS = ("image", "img")
+LABEL_COLUMNS = ("label", "labels", "fine_label")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+TEST_SPLITS = ("val", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class ImageData:
+    """Images (n, height, width, channels) as uint8 with 1 or 3 channels, labels (n,) as int64, and the class names."""
+
+    name: str
+    train_images: Array
+    train_labels: Array
+    test_images: Array
+    test_labels: Array
+    classes: tuple[str, ...]
+
+    @property
+    def channels(self) -> int:
+        """1 for gray images, 3 for colour."""
+        return self.train_images.shape[-1]
+
+    @property
+    def fingerprint(self) -> str:
+        """Eight hexadecimal digits of the pixels and labels."""
+        digest = hashlib.blake2b(digest_size=4)
+        for array in (self.train_images, self.train_labels, self.test_images, self.test_labels):
+            digest.update(str(array.shape).encode())
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+    def __post_init__(self) -> None:
+        for split, labels in (("training", self.train_labels), ("test", self.test_labels)):
+            if not len(labels):
+                raise ValueError(f"{self.name}: no {split} images")
+            if not 0 <= labels.min() <= labels.max() < len(self.classes):
+                found = f"{labels.min()} to {labels.max()}"
+                raise ValueError(f"{self.name}: {split} labels {found}, expected 0 to {len(self.classes) - 1}")
+        if len(self.classes) < 2:
+            raise ValueError(f"{self.name}: {len(self.classes)} class, expected 2 or more")
+
+
+def load(data: str, img_size: int) -> ImageData:
+    """Decode `data` at `img_size` pixels: `digits`, a folder (classes or Parquet), or `torch/<name>:<root>`.
+
+    ValueError or OSError says which file is missing or corrupt.
+    """
+    if data == "digits":
+        return _digits(img_size)
+    if data.startswith("torch/"):
+        return _torchvision(data, img_size)
+    folder = Path(data).expanduser()
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no data at {data}, expected digits, a folder, or torch/<name>:<root>")
+    if (folder / "train.parquet").exists():
+        return _parquet(folder, img_size)
+    if (folder / "train").is_dir():
+        return _class_folders(folder, img_size)
+    raise FileNotFoundError(f"{folder} has neither train.parquet nor a train/ folder")
+
+
+def _digits(img_size: int) -> ImageData:
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    digits = load_digits()
+    gray = (digits.images * (255 / 16)).astype(np.uint8)
+    images = _stack([Image.fromarray(image) for image in gray], img_size)
+    labels = digits.target.astype(np.int64)
+    splits = train_test_split(images, labels, test_size=360, stratify=labels, random_state=0)
+    train_images, test_images, train_labels, test_labels = splits
+    return ImageData("digits", train_images, train_labels, test_images, test_labels, tuple("0123456789"))
+
+
+def _class_folders(folder: Path, img_size: int) -> ImageData:
+    test = next((folder / name for name in TEST_SPLITS if (folder / name).is_dir()), None)
+    if test is None:
+        raise FileNotFoundError(f"{folder} has train/ but neither val/ nor test/")
+    classes = _class_names(folder / "train")
+    if extra := sorted(set(_class_names(test)) - set(classes)):
+        raise ValueError(f"{test} has class {extra[0]!r}, which {folder / 'train'} lacks")
+    arrays = []
+    for split in (folder / "train", test):
+        files = [(path, label) for label, name in enumerate(classes) for path in _image_files(split / name)]
+        if not files:
+            raise FileNotFoundError(f"no images in {split}")
+        arrays.append(_stack((_decode(path, path) for path, _ in files), img_size))
+        arrays.append(np.array([label for _, label in files], np.int64))
+    return ImageData(str(folder), *_same_channels(*arrays), tuple(classes))
+
+
+def _class_names(split: Path) -> list[str]:
+    if not (names := sorted(path.name for path in split.iterdir() if path.is_dir())):
+        raise FileNotFoundError(f"{split} has no class folders")
+    return names
+
+
+def _image_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+
+
+def _parquet(folder: Path, img_size: int) -> ImageData:
+    test = next((folder / f"{name}.parquet" for name in ("test", "val") if (folder / f"{name}.parquet").exists()), None)
+    if test is None:
+        raise FileNotFoundError(f"{folder} has train.parquet but neither test.parquet nor val.parquet")
+    arrays, names = [], None
+    for file in (folder / "train.parquet", test):
+        table = _read_table(file)
+        images = _column(table, IMAGE_COLUMNS, file)
+        labels = _column(table, LABEL_COLUMNS, file)
+        if odd := next((label for label in labels if not isinstance(label, int)), None):
+            raise ValueError(f"{file}: label {odd!r}, expected whole numbers from 0")
+        names = names or _label_names(table)
+        arrays.append(_stack((_decode_cell(cell, file, row) for row, cell in enumerate(images)), img_size))
+        arrays.append(np.array(labels, np.int64))
+    arrays = _same_channels(*arrays)
+    classes = names or [str(label) for label in range(int(arrays[1].max()) + 1)]
+    return ImageData(str(folder), *arrays, tuple(classes))
+
+
+def _read_table(file: Path) -> Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(file)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{file} is not a readable Parquet file: {str(error).splitlines()[0]}") from error
+
+
+def _column(table: Table, names: Iterable[str], file: Path) -> list:
+    for name in names:
+        if name in table.column_names:
+            values = table[name].to_pylist()
+            if None in values:
+                raise ValueError(f"{file}: row {values.index(None)} has no {name}")
+            return values
+    raise ValueError(f"{file} has columns {', '.join(table.column_names)}, expected one of {', '.join(names)}")
+
+
+def _label_names(table: Table) -> list[str] | None:
+    """Class names from the metadata that Hugging Face's datasets write, if they are there."""
+    import json
+
+    metadata = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
+    features = metadata.get("info", {}).get("features", {})
+    return next((features[name]["names"] for name in LABEL_COLUMNS if "names" in features.get(name, {})), None)
+
+
+def _decode_cell(cell: object, file: Path, row: int) -> Image.Image:
+    content = cell.get("bytes") if isinstance(cell, dict) else cell
+    if not isinstance(content, bytes):
+        raise ValueError(f"{file}: row {row} holds no image bytes")
+    return _decode(io.BytesIO(content), f"{file}: row {row}")
+
+
+def _torchvision(data: str, img_size: int) -> ImageData:
+    import searchspace.torchvision_ops  # noqa: F401
+    from timm.data import create_dataset
+
+    name, _, root = data.partition(":")
+    if not root:
+        raise ValueError(f"data {data!r} names no folder to download to, expected {name}:<root>")
+    arrays, classes = [], ()
+    for split in ("train", "validation"):
+        try:
+            dataset = create_dataset(name, root=str(Path(root).expanduser()), split=split, download=True)
+        except (AssertionError, RuntimeError) as error:
+            raise ValueError(f"data {data!r}: {error}") from error
+        images, labels = zip(*dataset, strict=True)
+        arrays += [_stack(images, img_size), np.array(labels, np.int64)]
+        classes = tuple(map(str, dataset.classes))
+    return ImageData(data, *_same_channels(*arrays), classes)
+
+
+def _decode(source: Path | io.BytesIO, where: object) -> Image.Image:
+    try:
+        image = Image.open(source)
+        image.load()
+        return image
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        reason = "not an image" if isinstance(error, UnidentifiedImageError) else str(error)
+        raise ValueError(f"{where} cannot be decoded: {reason}") from error
+
+
+def _stack(images: Iterable[Image.Image], img_size: int) -> Array:
+    """Resize and crop to a square; gray if every image is gray, else colour. Returns (n, img_size, img_size, 1 or 3)."""
+    arrays = [_square(image, img_size) for image in images]
+    channels = max((array.shape[-1] for array in arrays), default=1)
+    return np.stack([np.broadcast_to(a, (img_size, img_size, channels)) for a in arrays]) if arrays else np.empty((0,))
+
+
+def _square(image: Image.Image, img_size: int) -> Array:
+    image = image.convert("L" if image.mode in ("1", "L", "I;16", "I", "F") else "RGB")
+    if image.size != (img_size, img_size):
+        image = ImageOps.fit(image, (img_size, img_size), Image.Resampling.BICUBIC)
+    return np.asarray(image).reshape(img_size, img_size, -1)
+
+
+def _same_channels(train_images: Array, train_labels: Array, test_images: Array, test_labels: Array) -> list[Array]:
+    """One split gray and the other in colour: both in colour."""
+    channels = max(train_images.shape[-1], test_images.shape[-1])
+    both = [np.ascontiguousarray(np.broadcast_to(a, (*a.shape[:-1], channels))) for a in (train_images, test_images)]
+    return [both[0], train_labels, both[1], test_labels]

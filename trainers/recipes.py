@@ -1,0 +1,111 @@
+"""Recipes: all of training but architecture and seed. No torch here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How to train. `lr` is the peak at `batch_size`; epochs count passes over the training split; images are square.
+
+    The schedule is timm's cosine over `epochs`, of which the first `warmup_epochs` rise linearly from `warmup_lr`, then
+    `cooldown_epochs` at `min_lr`. `stop_epoch` ends training early without changing the schedule.
+    """
+
+    name: str
+    backbone: str
+    data: str | None  # used where the command line names none
+    img_size: int  # pixels
+    epochs: int
+    warmup_epochs: int = 0
+    cooldown_epochs: int = 0
+    stop_epoch: int | None = None
+    sched_on_updates: bool = False  # follow the schedule at every step, not once an epoch
+    optimizer: str = "adamw"
+    lr: float
+    warmup_lr: float = 1e-6
+    min_lr: float = 1e-5
+    weight_decay: float = 0.05
+    batch_size: int
+    label_smoothing: float = 0.1
+    drop_path: float = 0.0
+    clip_grad: float | None = None  # largest gradient norm
+    amp: str | None = "bfloat16"  # autocast on a GPU; a CPU always computes in fp32
+    crop_padding: int = 0  # pixels of zero padding for random crops
+    hflip: bool = False
+    val_fraction: float = 0.1  # of the training data, held out for every decision
+    first_rung: int = 1  # epochs
+    rung_factor: int = 3  # one trial in so many passes a rung; also the ratio between rungs
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "img_size", "first_rung"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected 1 or more")
+        if not 0 < self.val_fraction < 1:
+            raise ValueError(f"val_fraction is {self.val_fraction}, expected a number between 0 and 1")
+
+    @property
+    def budget(self) -> int:
+        """Epochs that a trial runs if nothing stops it."""
+        return self.stop_epoch or self.epochs + self.cooldown_epochs
+
+    @property
+    def rungs(self) -> list[int]:
+        """Epochs at which weak trials are stopped."""
+        rungs, rung = [], self.first_rung
+        while rung < self.budget:
+            rungs.append(rung)
+            rung *= self.rung_factor
+        return rungs
+
+    @property
+    def fingerprint(self) -> str:
+        """Eight hexadecimal digits that change when any field does."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:8]
+
+    def cut(self, epochs: int) -> Recipe:
+        """The same recipe ended after `epochs` epochs of its schedule; ValueError if it has fewer."""
+        if not 1 <= epochs <= self.budget:
+            raise ValueError(f"{epochs} epochs, expected 1 to {self.budget}, the budget of recipe {self.name!r}")
+        return replace(self, stop_epoch=epochs)
+
+
+# scikit-learn's 1,797 handwritten digits, 8 x 8 upsampled to 32 x 32: shows that the whole path works, on any laptop.
+# Expect 97 to 99 % test top-1 for every placement, and no order among placements.
+DIGITS = Recipe(
+    name="digits",
+    backbone="caformer_micro",
+    data="digits",
+    img_size=32,
+    epochs=12,
+    warmup_epochs=2,
+    sched_on_updates=True,
+    lr=4e-3,
+    batch_size=64,
+    crop_padding=3,
+    val_fraction=0.15,
+    first_rung=2,
+)
+
+# CIFAR-10 at laptop scale: a small CAFormer for minutes instead of days.
+# Expect 70 to 72 % test top-1 for the baseline; a seed moves it by about half a point.
+CIFAR10 = Recipe(
+    name="cifar10",
+    backbone="caformer_micro",
+    data=None,
+    img_size=32,
+    epochs=8,
+    warmup_epochs=1,
+    sched_on_updates=True,
+    lr=4e-3,
+    batch_size=64,
+    crop_padding=4,
+    hflip=True,
+    first_rung=1,
+    rung_factor=2,
+)
+
+RECIPES = {recipe.name: recipe for recipe in (DIGITS, CIFAR10)}
