@@ -41,6 +41,7 @@ class Epoch:
     top1: float
     lr: float
     seconds: float
+    finished_at: float  # seconds since 1970, UTC
 
     @property
     def diverged(self) -> bool:
@@ -109,7 +110,7 @@ class Trainer:
             if math.isfinite(train_loss):
                 top1, val_loss = self._evaluate(self.val_images, self.val_labels)
             lr = self.optimizer.param_groups[0]["lr"]
-            epoch = Epoch(number + 1, train_loss, val_loss, top1, lr, time.monotonic() - start)
+            epoch = Epoch(number + 1, train_loss, val_loss, top1, lr, time.monotonic() - start, time.time())
             self.history.append(epoch)
             self._save()
             yield epoch
@@ -155,7 +156,7 @@ class Trainer:
             if self.recipe.sched_on_updates:
                 self.schedule.step_update(number * self.steps_per_epoch + step)
             batch = order[step * self.recipe.batch_size : (step + 1) * self.recipe.batch_size].to(self.device)
-            total += self._step(self._augmented(self.train_images[batch], draw), self.train_labels[batch])
+            total += self.step(self._augmented(self.train_images[batch], draw), self.train_labels[batch])
             if step % FINITE_CHECK == 0 and not torch.isfinite(total):
                 break
         return total.item() / self.steps_per_epoch
@@ -165,7 +166,8 @@ class Trainer:
             images = random_crop(images, self.recipe.crop_padding, draw)
         return random_hflip(images, draw) if self.recipe.hflip else images
 
-    def _step(self, images: Tensor, labels: Tensor) -> Tensor:
+    def step(self, images: Tensor, labels: Tensor) -> Tensor:
+        """One optimizer step on uint8 images (B, C, H, W); the loss, still on the device."""
         with self.autocast:
             logits = self.model(self._normalised(images))
             loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
@@ -182,13 +184,17 @@ class Trainer:
         return ((images.float() - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
     @torch.inference_mode()
+    def predict(self, images: Tensor) -> Tensor:
+        """Logits (B, classes) of uint8 images (B, C, H, W)."""
+        with self.autocast:
+            return self.model(self._normalised(images)).float()
+
     def _evaluate(self, images: Tensor, labels: Tensor) -> tuple[float, float]:
         """Top-1 in percent and mean cross entropy."""
         self.model.eval()
         right = loss = 0.0
         for part, target in zip(images.split(EVAL_BATCH), labels.split(EVAL_BATCH), strict=True):
-            with self.autocast:
-                logits = self.model(self._normalised(part)).float()
+            logits = self.predict(part)
             loss += F.cross_entropy(logits, target, reduction="sum").item()
             right += (logits.argmax(1) == target).sum().item()
         return 100 * right / len(labels), loss / len(labels)

@@ -1,0 +1,54 @@
+"""Figures of a study: first the points (a DataFrame), then the drawing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+# Okabe and Ito's palette, told apart by colour-blind readers; markers tell lines apart in print.
+COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+
+def learning_curves(trials: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
+    """Validation top-1 (percent) by placement and epoch: mean, lowest and highest over seeds, and how many seeds."""
+    rows = epochs.merge(trials[["key", "placement", "published"]], on="key").dropna(subset="top1")
+    groups = rows.groupby(["published", "placement", "epoch"], as_index=False)
+    return groups["top1"].agg(mean="mean", low="min", high="max", seeds="count")
+
+
+def draw_learning_curves(points: pd.DataFrame, title: str, stem: Path) -> list[Path]:
+    """Draw `points` into `<stem>.svg` and `<stem>.png`: published placements in colour, the others in gray."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
+    styles = iter(zip(COLOURS, MARKERS, strict=True))
+    searched = "others, searched"
+    for (published, placement), line in points.groupby(["published", "placement"], sort=False):
+        colour, marker = next(styles, ("#777777", ".")) if published else ("#BBBBBB", ".")
+        label = placement.replace("dwconv", "dw") if published else searched
+        axes.plot(line["epoch"], line["mean"], color=colour, marker=marker, ms=4, lw=1.4, label=label, zorder=2 + published)
+        axes.fill_between(line["epoch"], line["low"], line["high"], color=colour, alpha=0.12, lw=0)
+        searched = searched if published else "_"
+    axes.set(xlabel="epoch", ylabel="validation top-1, %", title=title)
+    axes.set_ylim(*_limits(points))
+    axes.grid(alpha=0.25)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.legend(fontsize=8, loc="lower right")
+    files = [stem.with_suffix(suffix) for suffix in (".svg", ".png")]
+    for file in files:
+        figure.savefig(file, dpi=160, metadata={"Date": None} if file.suffix == ".svg" else None)
+    plt.close(figure)
+    return files
+
+
+def _limits(points: pd.DataFrame) -> tuple[float, float]:
+    """From the lower half of what the curves reach to just above the best: a slow start does not flatten the end."""
+    best, worst = points["high"].max(), points["low"].min()
+    lowest_end = points.groupby("placement")["mean"].max().min()
+    bottom = max(worst, lowest_end - 2 * (best - lowest_end) - 10)
+    return bottom - 1, best + 1

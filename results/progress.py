@@ -1,0 +1,86 @@
+"""What a running study looks like: a live table on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable
+from types import TracebackType
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from results.records import TrialRecord
+
+SHOWN = 20  # rows of the live table
+LINE_EVERY = 30  # seconds between plain lines about running trials
+
+
+class Progress:
+    """Shows the trials asked for as their records change. A context manager."""
+
+    def __init__(self, asked: Iterable[TrialRecord], console: Console | None = None) -> None:
+        self.console = console or Console(highlight=False)
+        self.records = {record.key: record for record in asked}
+        self.begun = {key for key, record in self.records.items() if record.status != "running"}
+        self.started = time.monotonic()
+        self.first_epochs = self._epochs()
+        self._last_line = self.started
+        self._live = Live(console=self.console, auto_refresh=False) if self.console.is_terminal else None
+
+    def __enter__(self) -> Progress:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._live:
+            self._live.stop()
+
+    def update(self, record: TrialRecord) -> None:
+        """A trial's row has changed."""
+        ended = record.status != "running"
+        self.records[record.key] = record
+        self.begun.add(record.key)
+        if self._live:
+            self._live.update(self._table(), refresh=True)
+        elif ended or time.monotonic() - self._last_line > LINE_EVERY:
+            self._last_line = time.monotonic()
+            self.console.print(f"{self._summary()}  |  {_describe(record)}", soft_wrap=True)
+
+    def _epochs(self) -> int:
+        return sum(record.epoch for record in self.records.values())
+
+    def _summary(self) -> str:
+        states = Counter(record.status for record in self.records.values())
+        ended = sum(number for status, number in states.items() if status != "running")
+        others = ", ".join(f"{states[status]} {status}" for status in ("stopped", "diverged", "failed") if states[status])
+        return f"{ended}/{len(self.records)} trials{f' ({others})' if others else ''}, {self._eta()}"
+
+    def _eta(self) -> str:
+        """At most so long: every trial that is left runs to its budget."""
+        elapsed, epochs = time.monotonic() - self.started, self._epochs() - self.first_epochs
+        if not epochs:
+            return "starting"
+        left = sum(record.budget - record.epoch for record in self.records.values() if record.status == "running")
+        seconds = int(elapsed / epochs * left)
+        return f"at most {seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} left"
+
+    def _table(self) -> Table:
+        table = Table(title=self._summary(), title_justify="left", header_style="bold", box=None, pad_edge=False)
+        table.add_column("candidate", no_wrap=True)
+        for name in ("seed", "epoch", "val top-1 %", "state"):
+            table.add_column(name, justify="right")
+        newest_last = sorted((self.records[key] for key in self.begun), key=lambda record: record.status == "running")
+        for record in newest_last[-SHOWN:]:
+            top1 = "" if record.top1 is None else f"{record.top1:.1f}"
+            epoch = f"{record.epoch}/{record.budget}"
+            style = {"stopped": "dim", "diverged": "red", "failed": "red", "done": "green"}.get(record.status, "")
+            table.add_row(record.candidate, str(record.seed), epoch, top1, f"[{style}]{record.status}" if style else "running")
+        return table
+
+
+def _describe(record: TrialRecord) -> str:
+    top1 = "" if record.top1 is None else f"  val top-1 {record.top1:.1f} %"
+    return f"{record.candidate} seed {record.seed}: {record.status}, epoch {record.epoch}/{record.budget}{top1}"

@@ -1,0 +1,72 @@
+"""Writes each epoch and each change of a trial's state as it arrives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from results.progress import Progress
+from results.records import EpochRecord, TrialRecord
+from results.store import Study
+
+
+class Recorder:
+    """Keeps the rows of the trials in `records` up to date, in `study` and on the screen."""
+
+    def __init__(self, study: Study, records: Iterable[TrialRecord], progress: Progress) -> None:
+        self.study, self.progress = study, progress
+        self.records = {record.key: record for record in records}
+
+    def started(self, key: str) -> None:
+        """The trial has a process."""
+        self._write(key)
+
+    def reported(self, key: str, result: dict[str, Any]) -> None:
+        """The trial has one more epoch; `result["history"]` holds all of them, so that a lost report is made good."""
+        record, history = self.records[key], result["history"]
+        self.study.write("epochs", key, [_epoch_record(record, epoch) for epoch in history])
+        self._write(
+            key,
+            epoch=result["epoch"],
+            top1=_finite(history[-1]["top1"]),
+            test_top1=result["test_top1"],
+            seconds=sum(epoch["seconds"] for epoch in history),
+            device=result["device"],
+            torch=result["torch"],
+        )
+
+    def ended(self, key: str, result: dict[str, Any]) -> None:
+        """The trial is over: at its budget, diverged, or else stopped at a rung."""
+        self._write(key, status="diverged" if result["diverged"] else "done" if result["finished"] else "stopped")
+
+    def failed(self, key: str, error: str) -> None:
+        """The trial raised; `error` is its traceback."""
+        lines = error.strip().splitlines() or ["unknown error"]
+        self._write(key, status="failed", error=lines[-1])
+
+    def _write(self, key: str, **changes: Any) -> None:
+        self.records[key] = replace(self.records[key], **changes)
+        self.study.write("trials", key, [self.records[key]])
+        self.progress.update(self.records[key])
+
+
+def _epoch_record(record: TrialRecord, epoch: dict[str, Any]) -> EpochRecord:
+    return EpochRecord(
+        key=record.key,
+        candidate=record.candidate,
+        seed=record.seed,
+        epoch=epoch["epoch"],
+        train_loss=_finite(epoch["train_loss"]),
+        val_loss=_finite(epoch["val_loss"]),
+        top1=_finite(epoch["top1"]),
+        lr=epoch["lr"],
+        seconds=epoch["seconds"],
+        finished_at=datetime.fromtimestamp(epoch["finished_at"], UTC),
+    )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,144 @@
+"""One study on disk: `<root>/<study>/{trials,epochs,costs}/<key>.parquet`, readable at any time, replaced file by file."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from results.records import FINISHED, SCHEMA_VERSION, TABLES, Record, schema
+
+RUNS = Path("results/runs")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class StudyBusyError(Exception):
+    """Another process is running this study; the text says which."""
+
+
+class Study:
+    """The trials of one command line. Reading never waits for writing, and a file is either old or new, never half."""
+
+    def __init__(self, name: str, root: Path = RUNS) -> None:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"bad study name {name!r}, expected letters, digits, '.', '_' and '-', at most 100")
+        self.name, self.folder = name, root / name
+
+    def begin(self, settings: dict[str, Any]) -> None:
+        """Write what the study is run with; ValueError with the difference if it was begun otherwise."""
+        file = self.folder / "study.json"
+        if file.exists() and (differences := _differences(self.settings(), settings)):
+            raise ValueError(f"study {self.name!r} was begun with {differences}; choose another name with --study")
+        commit_bytes(file, json.dumps(settings, indent=1).encode())
+
+    def settings(self) -> dict[str, Any]:
+        """What the study was begun with: space, recipe, data. ValueError if the file cannot be read."""
+        try:
+            return json.loads((self.folder / "study.json").read_text())
+        except FileNotFoundError:
+            raise FileNotFoundError(f"no study {self.name!r} in {self.folder.parent}") from None
+        except ValueError as error:
+            raise ValueError(f"{self.folder / 'study.json'} is damaged: {error}") from error
+
+    @contextmanager
+    def owned(self) -> Iterator[None]:
+        """Hold the study for this process, making its folders; StudyBusyError if a living process holds it.
+
+        The lock dies with its owner. OSError if the folders cannot be made or written.
+        """
+        for table in TABLES:
+            (self.folder / table).mkdir(parents=True, exist_ok=True)
+        with (self.folder / ".lock").open("a+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.seek(0)
+                raise StudyBusyError(f"study {self.name!r} is being run by {lock.read().strip()}") from None
+            lock.truncate(0)
+            lock.write(f"process {os.getpid()} on {socket.gethostname()} since {pd.Timestamp.now():%Y-%m-%d %H:%M:%S}")
+            lock.flush()
+            yield
+
+    def write(self, table: str, key: str, records: Sequence[Record]) -> None:
+        """Replace the file of `key` in `table` by these rows."""
+        rows = [asdict(record) for record in records]
+        content = pa.BufferOutputStream()
+        pq.write_table(
+            pa.Table.from_pylist(rows, schema=schema(TABLES[table])), content, write_page_checksum=True
+        )
+        commit_bytes(self.folder / table / f"{key}.parquet", content.getvalue())
+
+    def records(self, table: str) -> list[Record]:
+        """All rows of `table` as records; ValueError names a file that cannot be read."""
+        return [TABLES[table](**row) for row in self._table(table).to_pylist()]
+
+    def trials(self) -> pd.DataFrame:
+        """One row per trial (TrialRecord)."""
+        return self._table("trials").to_pandas()
+
+    def epochs(self) -> pd.DataFrame:
+        """One row per trial and epoch (EpochRecord)."""
+        return self._table("epochs").to_pandas().sort_values(["key", "epoch"], ignore_index=True)
+
+    def costs(self) -> pd.DataFrame:
+        """One row per candidate and device (CostRecord)."""
+        return self._table("costs").to_pandas()
+
+    def finished(self) -> pd.DataFrame:
+        """The trials that need no further training: done, stopped or diverged."""
+        trials = self.trials()
+        return trials[trials["status"].isin(FINISHED)]
+
+    def _table(self, table: str) -> pa.Table:
+        wanted = schema(TABLES[table])
+        tables = [_read_file(file, wanted) for file in sorted((self.folder / table).glob("*.parquet"))]
+        return pa.concat_tables([*tables, wanted.empty_table()])
+
+
+def commit_bytes(path: Path, content: bytes | pa.Buffer) -> None:
+    """Put `content` at `path` so that a crash leaves the old file or the new one. OSError if it cannot be written."""
+    part = path.with_name(f".{path.name}.part")
+    with part.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _read_file(file: Path, wanted: pa.Schema) -> pa.Table:
+    try:
+        parquet = pq.ParquetFile(file, page_checksum_verification=True)
+        found = parquet.schema_arrow.metadata or {}
+        version = found.get(b"schema_version", b"none").decode()
+        if version != SCHEMA_VERSION:
+            raise ValueError(f"{file} has schema version {version}, this code reads {SCHEMA_VERSION}")
+        return parquet.read().cast(wanted)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{file} is damaged ({str(error).splitlines()[0]}): remove it and run again") from error
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> str:
+    texts = []
+    for name in sorted(old.keys() | new.keys()):
+        before, after = old.get(name), new.get(name)
+        if isinstance(before, dict) and isinstance(after, dict):
+            texts.append(_differences(before, after, f"{prefix}{name}."))
+        elif before != after:
+            texts.append(f"{prefix}{name} {before!r}, now {after!r}")
+    return "; ".join(filter(None, texts))

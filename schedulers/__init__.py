@@ -1,0 +1,1 @@
+"""Which trial goes on: decisions over records, without torch and without Ray."""

@@ -1,0 +1,127 @@
+"""What a candidate costs: parameters and FLOPs without computing anything, speed and memory measured on a device."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.benchmark import Timer
+from torch.utils.flop_counter import FlopCounterMode
+
+from searchspace.backbones import build
+from searchspace.candidate import NUM_STAGES, Candidate, Stage
+from trainers.data import ImageData
+from trainers.recipes import Recipe
+from trainers.training import Trainer
+
+MIN_RUN_TIME = 0.7  # seconds of measuring per figure
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Speeds in images per second at `batch_size`; `peak_memory` in bytes allocated during a training step."""
+
+    device: str
+    batch_size: int
+    num_params: int
+    flops: int
+    images_per_second: float
+    train_images_per_second: float
+    peak_memory: int
+
+
+def count(candidate: Candidate, img_size: int, in_chans: int = 3, num_classes: int = 1000) -> tuple[int, int]:
+    """Parameters, and FLOPs of one image's forward pass (multiply-add 2), on the meta device."""
+    model = build(candidate, img_size, in_chans=in_chans, num_classes=num_classes, device=torch.device("meta")).eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(torch.empty(1, in_chans, img_size, img_size, device="meta"))
+    return _size(model), counter.get_total_flops()
+
+
+def count_all(
+    candidates: Sequence[Candidate], img_size: int, in_chans: int = 3, num_classes: int = 1000
+) -> dict[Candidate, tuple[int, int]]:
+    """`count` of many candidates of one backbone from few models: a stage's share does not depend on the others."""
+    plain = Stage("dwconv")
+
+    @cache
+    def alone(index: int, stage: Stage) -> np.ndarray:
+        stages = [plain] * NUM_STAGES
+        stages[index] = stage
+        return np.array(count(Candidate(candidates[0].backbone, tuple(stages)), img_size, in_chans, num_classes))
+
+    frame = alone(0, plain)
+    totals = {c: frame + sum(alone(i, stage) - frame for i, stage in enumerate(c.stages)) for c in candidates}
+    return {candidate: (int(total[0]), int(total[1])) for candidate, total in totals.items()}
+
+
+def measure(candidate: Candidate, recipe: Recipe, channels: int, num_classes: int, threads: int = 1) -> Cost:
+    """Speed and memory of `candidate` at the recipe's image and batch size. Nothing else should run meanwhile."""
+    torch.set_num_threads(threads)
+    trainer = Trainer(candidate, recipe, _noise(recipe, channels, num_classes), seed=0)
+    images, labels = trainer.train_images[: recipe.batch_size], trainer.train_labels[: recipe.batch_size]
+    num_params, flops = count(candidate, recipe.img_size, channels, num_classes)
+
+    trainer.model.train()
+    train = _images_per_second(lambda: trainer.step(images, labels), len(images))
+    peak = _peak_memory(trainer, lambda: trainer.step(images, labels))
+    trainer.model.eval()
+    infer = _images_per_second(lambda: trainer.predict(images), len(images))
+    return Cost(device_name(trainer.device), len(images), num_params, flops, infer, train, peak)
+
+
+def device_name(device: torch.device) -> str:
+    """The GPU's name, or `cpu` with the number of threads."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"cpu-{torch.get_num_threads()}-threads"
+
+
+def device_here(threads: int) -> str:
+    """The name of the device that a trial in this process would use."""
+    torch.set_num_threads(threads)
+    return device_name(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def _noise(recipe: Recipe, channels: int, num_classes: int) -> ImageData:
+    """Just enough random images that the training split holds one batch and the validation split every class."""
+    number = int(max(recipe.batch_size / (1 - recipe.val_fraction), num_classes / recipe.val_fraction)) + num_classes
+    labels = np.arange(2 * number, dtype=np.int64) % num_classes
+    shape = (len(labels), recipe.img_size, recipe.img_size, channels)
+    images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    classes = tuple(map(str, range(num_classes)))
+    return ImageData("noise", images, labels, images[:num_classes], labels[:num_classes], classes)
+
+
+def _images_per_second(run: Callable[[], object], images: int) -> float:
+    timer = Timer("run()", globals={"run": run}, num_threads=torch.get_num_threads())
+    return images / statistics.median(timer.blocked_autorange(min_run_time=MIN_RUN_TIME).times)
+
+
+def _size(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _peak_memory(trainer: Trainer, run: Callable[[], object]) -> int:
+    """Bytes held at the fullest moment of `run`: weights and optimizer state, and what `run` allocates."""
+    if trainer.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(trainer.device)
+        run()
+        return torch.cuda.max_memory_allocated(trainer.device)
+    trainer.optimizer.zero_grad(set_to_none=True)  # a step drops and makes gradients anew
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        run()
+    events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
+    changes = [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]
+    return _held(trainer) + int(np.cumsum(changes).max())
+
+
+def _held(trainer: Trainer) -> int:
+    state = [value for values in trainer.optimizer.state.values() for value in values.values()]
+    tensors = [*trainer.model.parameters(), *(value for value in state if isinstance(value, torch.Tensor))]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

@@ -1,0 +1,47 @@
+"""One trial as Ray Tune's class trainables are shaped (setup, step, repr). Knows nothing of Ray: its base is added there."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from searchspace.candidate import Candidate
+from trainers.cost import device_name
+from trainers.data import ImageData
+from trainers.recipes import Recipe
+from trainers.training import Trainer
+
+
+class Trial:
+    """One candidate and seed in a process of its own; goes on from its newest checkpoint."""
+
+    def setup(self, config: dict, data: ImageData, recipe: Recipe, checkpoints: Path, threads: int) -> None:
+        """`config["trial"]` names the key, the candidate and the seed."""
+        torch.set_num_threads(threads)
+        trial = config["trial"]
+        self.name = f"{trial['candidate']} seed {trial['seed']}"
+        candidate = Candidate.parse(trial["candidate"])
+        self.trainer = Trainer(candidate, recipe, data, trial["seed"], checkpoints / trial["key"])
+        self.epochs = self.trainer.epochs()
+
+    def step(self) -> dict[str, Any]:
+        """Train one epoch, and after the last one read the test images. All may be in the checkpoint already."""
+        next(self.epochs, None)
+        last, finished = self.trainer.history[-1], self.trainer.finished
+        return {
+            "epoch": last.epoch,
+            "top1": 0.0 if last.diverged else last.top1,  # what the rungs compare
+            "diverged": last.diverged,
+            "test_top1": self.trainer.test() if finished and not last.diverged else None,
+            "history": [asdict(epoch) for epoch in self.trainer.history],
+            "device": device_name(self.trainer.device),
+            "torch": torch.__version__,
+            "finished": finished,
+            "done": finished,  # Tune's own word; it also sets it when a rung stops the trial
+        }
+
+    def __repr__(self) -> str:
+        return self.name
