@@ -25,7 +25,7 @@ def draw_learning_curves(points: pd.DataFrame, title: str, stem: Path) -> list[P
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
+    figure, axes = plt.subplots(figsize=(8, 4.2), layout="constrained")
     styles = iter(zip(COLOURS, MARKERS, strict=True))
     searched = "others, searched"
     for (published, placement), line in points.groupby(["published", "placement"], sort=False):
@@ -38,7 +38,7 @@ def draw_learning_curves(points: pd.DataFrame, title: str, stem: Path) -> list[P
     axes.set_ylim(*_limits(points))
     axes.grid(alpha=0.25)
     axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.legend(fontsize=8, loc="lower right")
+    figure.legend(fontsize=8, loc="outside right upper", frameon=False)
     files = [stem.with_suffix(suffix) for suffix in (".svg", ".png")]
     for file in files:
         figure.savefig(file, dpi=160, metadata={"Date": None} if file.suffix == ".svg" else None)

@@ -20,13 +20,13 @@ class Backbone:
     depths: tuple[int, ...]
     dims: tuple[int, ...]
     head_dim: int = 32
-    stem_stride: int = 4
-    stem_padding: int = 2
+    stem: tuple[int, int, int] = (7, 4, 2)  # kernel, stride, padding
 
     def grids(self, img_size: int | tuple[int, int]) -> list[tuple[int, int]]:
         """Token grid (height, width) of each stage for an image of `img_size` pixels (a side, or height and width)."""
         height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
-        sides = [(side + 2 * self.stem_padding - 7) // self.stem_stride + 1 for side in (height, width)]
+        kernel, stride, padding = self.stem
+        sides = [(side + 2 * padding - kernel) // stride + 1 for side in (height, width)]
         grids = []
         for _ in self.dims:
             grids.append((sides[0], sides[1]))
@@ -42,7 +42,7 @@ BACKBONES = {
         Backbone("caformer_s18", depths=(3, 3, 9, 3), dims=(64, 128, 320, 512)),
         Backbone("caformer_b36", depths=(3, 12, 18, 3), dims=(128, 256, 512, 768)),
         # 32 px images: a stem of stride 2 leaves 16, 8, 4 and 2 tokens a side.
-        Backbone("caformer_micro", (1, 1, 2, 1), (16, 32, 64, 96), head_dim=16, stem_stride=2, stem_padding=3),
+        Backbone("caformer_micro", (1, 1, 2, 1), (16, 32, 64, 96), head_dim=16, stem=(3, 2, 1)),
     )
 }
 
