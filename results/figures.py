@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -14,8 +15,9 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 def learning_curves(trials: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
     """Validation top-1 (percent) by placement and epoch: mean, lowest and highest over seeds, and how many seeds."""
     rows = epochs.merge(trials[["key", "placement", "published"]], on="key").dropna(subset="top1")
-    groups = rows.groupby(["published", "placement", "epoch"], as_index=False)
-    return groups["top1"].agg(mean="mean", low="min", high="max", seeds="count")
+    groups = rows.groupby(["published", "placement", "epoch"])["top1"]
+    points = groups.agg(["mean", "min", "max", "count"]).reset_index()
+    return points.rename(columns={"min": "low", "max": "high", "count": "seeds"})
 
 
 def draw_learning_curves(points: pd.DataFrame, title: str, stem: Path) -> list[Path]:
@@ -24,20 +26,23 @@ def draw_learning_curves(points: pd.DataFrame, title: str, stem: Path) -> list[P
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import MaxNLocator
 
     figure, axes = plt.subplots(figsize=(8, 4.2), layout="constrained")
     styles = iter(zip(COLOURS, MARKERS, strict=True))
     searched = "others, searched"
-    for (published, placement), line in points.groupby(["published", "placement"], sort=False):
+    for placement, line in points.groupby("placement", sort=False):
+        published = line["published"].iloc[0]
         colour, marker = next(styles, ("#777777", ".")) if published else ("#BBBBBB", ".")
-        label = placement.replace("dwconv", "dw") if published else searched
-        axes.plot(line["epoch"], line["mean"], color=colour, marker=marker, ms=4, lw=1.4, label=label, zorder=2 + published)
+        label = str(placement).replace("dwconv", "dw") if published else searched
+        style: dict[str, Any] = {"color": colour, "marker": marker, "ms": 4, "lw": 1.4, "zorder": 3 if published else 2}
+        axes.plot(line["epoch"], line["mean"], label=label, **style)
         axes.fill_between(line["epoch"], line["low"], line["high"], color=colour, alpha=0.12, lw=0)
         searched = searched if published else "_"
     axes.set(xlabel="epoch", ylabel="validation top-1, %", title=title)
     axes.set_ylim(*_limits(points))
     axes.grid(alpha=0.25)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(fontsize=8, loc="outside right upper", frameon=False)
     files = [stem.with_suffix(suffix) for suffix in (".svg", ".png")]
     for file in files:

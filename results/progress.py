@@ -13,6 +13,7 @@ from rich.table import Table
 
 from results.records import TrialRecord
 
+STYLES = {"running": "", "done": "green", "stopped": "dim", "diverged": "red", "failed": "red"}
 SHOWN = 20  # rows of the live table
 LINE_EVERY = 30  # seconds between plain lines about running trials
 
@@ -55,8 +56,9 @@ class Progress:
     def _summary(self) -> str:
         states = Counter(record.status for record in self.records.values())
         ended = sum(number for status, number in states.items() if status != "running")
-        others = ", ".join(f"{states[status]} {status}" for status in ("stopped", "diverged", "failed") if states[status])
-        return f"{ended}/{len(self.records)} trials{f' ({others})' if others else ''}, {self._eta()}"
+        others = [f"{states[status]} {status}" for status in ("stopped", "diverged", "failed") if states[status]]
+        noted = f" ({', '.join(others)})" if others else ""
+        return f"{ended}/{len(self.records)} trials{noted}, {self._eta()}"
 
     def _eta(self) -> str:
         """At most so long: every trial that is left runs to its budget."""
@@ -76,8 +78,7 @@ class Progress:
         for record in newest_last[-SHOWN:]:
             top1 = "" if record.top1 is None else f"{record.top1:.1f}"
             epoch = f"{record.epoch}/{record.budget}"
-            style = {"stopped": "dim", "diverged": "red", "failed": "red", "done": "green"}.get(record.status, "")
-            table.add_row(record.candidate, str(record.seed), epoch, top1, f"[{style}]{record.status}" if style else "running")
+            table.add_row(record.candidate, str(record.seed), epoch, top1, record.status, style=STYLES[record.status])
         return table
 
 

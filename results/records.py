@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import datetime
-from functools import cache
-from typing import Annotated, get_args, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 import pyarrow as pa
 
 SCHEMA_VERSION = "1"
 FINISHED = ("done", "stopped", "diverged")  # states that a second run leaves alone
-_ARROW: dict[type, Callable[[], pa.DataType]] = {str: pa.string, int: pa.int64, float: pa.float64, bool: pa.bool_}
-_ARROW[datetime] = lambda: pa.timestamp("ms", tz="UTC")
+_ARROW: dict[type, pa.DataType] = {
+    str: pa.string(),
+    int: pa.int64(),
+    float: pa.float64(),
+    bool: pa.bool_(),
+    datetime: pa.timestamp("ms", tz="UTC"),
+}
 
 Seconds = Annotated[float, "seconds of wall clock"]
 
@@ -82,11 +85,10 @@ Record = TrialRecord | EpochRecord | CostRecord
 TABLES: dict[str, type[Record]] = {"trials": TrialRecord, "epochs": EpochRecord, "costs": CostRecord}
 
 
-@cache
 def schema(record: type[Record]) -> pa.Schema:
     """The Arrow schema of a record class: its fields in order, typed, each with its note as metadata."""
     hints = get_type_hints(record, include_extras=True)
-    columns = [_column(field.name, hints[field.name]) for field in fields(record)]
+    columns: list[pa.Field] = [_column(field.name, hints[field.name]) for field in fields(record)]
     return pa.schema(columns, metadata={"schema_version": SCHEMA_VERSION})
 
 
@@ -95,6 +97,6 @@ def _column(name: str, hint: object) -> pa.Field:
     if hasattr(hint, "__metadata__"):
         hint, note = get_args(hint)
     options = get_args(hint)
-    plain = next((option for option in options if option is not type(None)), hint)
+    plain: Any = next((option for option in options if option is not type(None)), hint)
     metadata = {"note": note} if note else None
-    return pa.field(name, _ARROW[plain](), nullable=type(None) in options, metadata=metadata)
+    return pa.field(name, _ARROW[plain], nullable=type(None) in options, metadata=metadata)

@@ -1,4 +1,4 @@
-"""One study on disk: `<root>/<study>/{trials,epochs,costs}/<key>.parquet`, readable at any time, replaced file by file."""
+"""One study on disk: `<root>/<study>/{trials,epochs,costs}/<key>.parquet`, each file replaced whole."""
 
 from __future__ import annotations
 
@@ -74,9 +74,7 @@ class Study:
         """Replace the file of `key` in `table` by these rows."""
         rows = [asdict(record) for record in records]
         content = pa.BufferOutputStream()
-        pq.write_table(
-            pa.Table.from_pylist(rows, schema=schema(TABLES[table])), content, write_page_checksum=True
-        )
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema(TABLES[table])), content, write_page_checksum=True)
         commit_bytes(self.folder / table / f"{key}.parquet", content.getvalue())
 
     def records(self, table: str) -> list[Record]:

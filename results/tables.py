@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-MISSING = "–"
+MISSING = "-"
 
 
 def placement_table(trials: pd.DataFrame, costs: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
@@ -13,7 +13,7 @@ def placement_table(trials: pd.DataFrame, costs: pd.DataFrame, paper: pd.DataFra
     A row describes the seeds that came furthest. `test_top1`, its standard deviation `test_sd`, `val_top1` and
     `paper_top1` are percent; what was not run or not measured is missing.
     """
-    ours = pd.DataFrame([_row(placement, rows) for placement, rows in trials.groupby("placement", sort=False)])
+    ours = pd.DataFrame([_row(str(placement), rows) for placement, rows in trials.groupby("placement", sort=False)])
     if ours.empty:
         ours = pd.DataFrame(columns=list(_row("", trials)))
     published = paper[["placement", "top1"]].rename(columns={"top1": "paper_top1"})
@@ -50,16 +50,14 @@ def _status(trials: pd.DataFrame) -> str:
 
 def _latest_costs(costs: pd.DataFrame) -> pd.DataFrame:
     columns = ["candidate", "num_params", "flops", "images_per_second"]
-    return costs.drop_duplicates("candidate", keep="last")[columns].astype(
-        {"num_params": "Int64", "flops": "Int64"}
-    )
+    return costs.drop_duplicates("candidate", keep="last")[columns].astype({"num_params": "Int64", "flops": "Int64"})
 
 
 def typeset(table: pd.DataFrame) -> pd.DataFrame:
     """The placement table as text, one string per cell, for Markdown, LaTeX and the terminal."""
     return pd.DataFrame(
         {
-            "stage 1 – stage 4": table["placement"].str.replace("-", " ").str.upper().str.replace("DWCONV", "DW"),
+            "stages 1 to 4": table["placement"].str.replace("-", " ").str.upper().str.replace("DWCONV", "DW"),
             "test top-1 %": [_with_sd(mean, sd) for mean, sd in zip(table["test_top1"], table["test_sd"], strict=True)],
             "val top-1 %": table["val_top1"].map(_decimals),
             "seeds": table["seeds"].map(str),
@@ -105,6 +103,6 @@ def to_latex(text: pd.DataFrame, caption: str, label: str) -> str:
 
 
 def _escape(text: str) -> str:
-    for plain, escaped in (("%", r"\%"), ("_", r"\_"), ("&", r"\&"), ("#", r"\#"), ("±", r"$\pm$"), ("–", "--")):
+    for plain, escaped in (("%", r"\%"), ("_", r"\_"), ("&", r"\&"), ("#", r"\#"), ("±", r"$\pm$")):
         text = text.replace(plain, escaped)
     return text

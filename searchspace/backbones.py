@@ -10,6 +10,7 @@ from torch import nn
 import searchspace.torchvision_ops  # noqa: F401
 from searchspace.candidate import BACKBONES, Backbone, Candidate, Stage
 from searchspace.mixers import CSKA, SKA
+
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from timm.models.metaformer import Attention, LayerNorm2dNoBias, LayerNormNoBias, MetaFormer, SepConv
@@ -30,10 +31,10 @@ def build(candidate: Candidate, img_size: int | tuple[int, int] = 224, **kwargs:
         _mixer_class(stage, dim // heads, heads, grid)
         for stage, dim, heads, grid in zip(candidate.stages, spec.dims, candidate.num_heads, grids, strict=True)
     ]
-    norms = [LayerNorm2dNoBias if stage.mixer == "dwconv" else LayerNormNoBias for stage in candidate.stages]
-    model = MetaFormer(
-        depths=list(spec.depths), dims=list(spec.dims), token_mixers=mixers, norm_layers=norms, **kwargs
-    )
+    norms: list[type[nn.Module]] = [
+        LayerNorm2dNoBias if stage.mixer == "dwconv" else LayerNormNoBias for stage in candidate.stages
+    ]
+    model = MetaFormer(depths=spec.depths, dims=spec.dims, token_mixers=mixers, norm_layers=norms, **kwargs)
     if spec.name == "caformer_micro":
         _fit_small_images(model, spec)
     return model
@@ -56,7 +57,8 @@ def _bound(cls: type[nn.Module], **arguments: Any) -> type[nn.Module]:
 def _fit_small_images(model: MetaFormer, spec: Backbone) -> None:
     """A smaller stem than timm's, and weights drawn by fan-in: a deviation of .02 is too little for so few channels."""
     old = model.stem.conv
-    model.stem.conv = nn.Conv2d(old.in_channels, old.out_channels, *spec.stem, device=old.weight.device, dtype=old.weight.dtype)
+    kind: dict[str, Any] = {"device": old.weight.device, "dtype": old.weight.dtype}
+    model.stem.conv = nn.Conv2d(old.in_channels, old.out_channels, *spec.stem, **kind)
     for number, info in enumerate(model.feature_info):
         info["reduction"] = spec.stem[1] * 2**number
     for module in model.modules():

@@ -49,7 +49,7 @@ BACKBONES = {
 
 @dataclass(frozen=True)
 class Stage:
-    """The token mixer of one stage. `num_heads=None` is the backbone's own head count; what a mixer ignores is dropped."""
+    """The token mixer of one stage. `num_heads=None` is the backbone's own count; what a mixer ignores is dropped."""
 
     mixer: str
     num_heads: int | None = None
@@ -115,9 +115,7 @@ class Candidate:
     @property
     def num_heads(self) -> list[int]:
         """Heads of each stage, the backbone's own count where the stage names none."""
-        return [
-            stage.num_heads or heads for stage, heads in zip(self.stages, self._default_heads(), strict=True)
-        ]
+        return [stage.num_heads or heads for stage, heads in zip(self.stages, self._default_heads(), strict=True)]
 
     def _default_heads(self) -> list[int]:
         spec = BACKBONES[self.backbone]

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import searchspace.torchvision_ops  # noqa: F401
+
 from timm.layers import resample_abs_pos_embed_nhwc, trunc_normal_
 from timm.models.metaformer import Attention
 

@@ -104,7 +104,7 @@ def _class_folders(folder: Path, img_size: int) -> ImageData:
             raise FileNotFoundError(f"no images in {split}")
         arrays.append(_stack((_decode(path, path) for path, _ in files), img_size))
         arrays.append(np.array([label for _, label in files], np.int64))
-    return ImageData(str(folder), *_same_channels(*arrays), tuple(classes))
+    return _image_data(str(folder), arrays, classes)
 
 
 def _class_names(split: Path) -> list[str]:
@@ -131,9 +131,7 @@ def _parquet(folder: Path, img_size: int) -> ImageData:
         names = names or _label_names(table)
         arrays.append(_stack((_decode_cell(cell, file, row) for row, cell in enumerate(images)), img_size))
         arrays.append(np.array(labels, np.int64))
-    arrays = _same_channels(*arrays)
-    classes = names or [str(label) for label in range(int(arrays[1].max()) + 1)]
-    return ImageData(str(folder), *arrays, tuple(classes))
+    return _image_data(str(folder), arrays, names or [str(label) for label in range(int(arrays[1].max()) + 1)])
 
 
 def _read_table(file: Path) -> Table:
@@ -174,12 +172,14 @@ def _decode_cell(cell: object, file: Path, row: int) -> Image.Image:
 
 def _torchvision(data: str, img_size: int) -> ImageData:
     import searchspace.torchvision_ops  # noqa: F401
+
     from timm.data import create_dataset
 
     name, _, root = data.partition(":")
     if not root:
         raise ValueError(f"data {data!r} names no folder to download to, expected {name}:<root>")
-    arrays, classes = [], ()
+    arrays: list[Array] = []
+    classes: list[str] = []
     for split in ("train", "validation"):
         try:
             dataset = create_dataset(name, root=str(Path(root).expanduser()), split=split, download=True)
@@ -187,8 +187,8 @@ def _torchvision(data: str, img_size: int) -> ImageData:
             raise ValueError(f"data {data!r}: {error}") from error
         images, labels = zip(*dataset, strict=True)
         arrays += [_stack(images, img_size), np.array(labels, np.int64)]
-        classes = tuple(map(str, dataset.classes))
-    return ImageData(data, *_same_channels(*arrays), classes)
+        classes = [str(name) for name in dataset.classes]
+    return _image_data(data, arrays, classes)
 
 
 def _decode(source: Path | io.BytesIO, where: object) -> Image.Image:
@@ -202,7 +202,7 @@ def _decode(source: Path | io.BytesIO, where: object) -> Image.Image:
 
 
 def _stack(images: Iterable[Image.Image], img_size: int) -> Array:
-    """Resize and crop to a square; gray if every image is gray, else colour. Returns (n, img_size, img_size, 1 or 3)."""
+    """Resize and crop to a square; gray if every image is gray, else colour. (n, img_size, img_size, channels)."""
     arrays = [_square(image, img_size) for image in images]
     channels = max((array.shape[-1] for array in arrays), default=1)
     return np.stack([np.broadcast_to(a, (img_size, img_size, channels)) for a in arrays]) if arrays else np.empty((0,))
@@ -215,8 +215,9 @@ def _square(image: Image.Image, img_size: int) -> Array:
     return np.asarray(image).reshape(img_size, img_size, -1)
 
 
-def _same_channels(train_images: Array, train_labels: Array, test_images: Array, test_labels: Array) -> list[Array]:
-    """One split gray and the other in colour: both in colour."""
+def _image_data(name: str, arrays: list[Array], classes: Iterable[str]) -> ImageData:
+    """Both splits in colour if one of them is."""
+    train_images, train_labels, test_images, test_labels = arrays
     channels = max(train_images.shape[-1], test_images.shape[-1])
-    both = [np.ascontiguousarray(np.broadcast_to(a, (*a.shape[:-1], channels))) for a in (train_images, test_images)]
-    return [both[0], train_labels, both[1], test_labels]
+    both = (np.ascontiguousarray(np.broadcast_to(a, (*a.shape[:-1], channels))) for a in (train_images, test_images))
+    return ImageData(name, next(both), train_labels, next(both), test_labels, tuple(classes))

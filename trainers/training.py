@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from sklearn.model_selection import train_test_split
-from torch import Tensor
+from torch import Tensor, nn
 
 from searchspace.backbones import build
 from searchspace.candidate import Candidate
@@ -20,6 +20,7 @@ from trainers.augment import random_crop, random_hflip
 from trainers.checkpoint import load_checkpoint, save_checkpoint
 from trainers.data import Array, ImageData
 from trainers.recipes import Recipe
+
 from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
 
@@ -65,14 +66,14 @@ class Trainer:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self._place(data)
         torch.manual_seed(self._noise_seed(0))
-        model = build(
+        self.model: nn.Module = build(
             candidate,
             recipe.img_size,
             in_chans=data.channels,
             num_classes=len(data.classes),
             drop_path_rate=recipe.drop_path,
         )
-        self.model = model.to(self.device, memory_format=torch.channels_last)
+        self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = create_optimizer_v2(
             self.model, opt=recipe.optimizer, lr=recipe.lr, weight_decay=recipe.weight_decay
         )
@@ -145,8 +146,9 @@ class Trainer:
 
     def _train_epoch(self, number: int) -> float:
         """Mean training loss of epoch `number`, from 0; NaN or infinite as soon as a step's loss is."""
-        torch.manual_seed(self._noise_seed(number + 1))  # drop path
-        draw = torch.Generator().manual_seed(self._noise_seed(number + 1))  # order and augmentation, equal on all devices
+        seed = self._noise_seed(number + 1)
+        torch.manual_seed(seed)  # drop path
+        draw = torch.Generator().manual_seed(seed)  # order and augmentation, the same on every device
         order = torch.randperm(len(self.train_labels), generator=draw)
         if not self.recipe.sched_on_updates:
             self.schedule.step(number)

@@ -1,4 +1,4 @@
-"""One trial as Ray Tune's class trainables are shaped (setup, step, repr). Knows nothing of Ray: its base is added there."""
+"""One trial in the shape of Ray Tune's class trainables: setup, step, repr. Knows nothing of Ray."""
 
 from __future__ import annotations
 

@@ -1,0 +1,205 @@
+"""Ray: a cluster started here or joined, what a trial gets of it, trials under Tune. For orchestrate.py alone."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+os.environ |= {  # read by Ray when it is imported
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # otherwise a warning on every machine without a GPU
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # five files and fsyncs a trial that nobody reads
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Interrupts is ours
+}
+
+import ray
+from ray import tune
+from ray.tune.schedulers import ASHAScheduler
+
+from results.recorder import Recorder
+from results.records import EpochRecord
+from searchspace.candidate import Candidate
+from trainers.cost import Cost, device_here, measure
+from trainers.data import ImageData
+from trainers.recipes import Recipe
+from trainers.trial import Trial
+
+
+class Cluster:
+    """Ray, and the share of it that each trial gets. A context manager; ValueError if no node can hold a trial."""
+
+    def __init__(self, address: str | None, cpus: int | None, gpus: float | None, dashboard: bool) -> None:
+        local = {} if address else {"include_dashboard": dashboard, "dashboard_host": "127.0.0.1"}
+        context = ray.init(address or "local", log_to_driver=False, logging_level=logging.CRITICAL, **local)
+        logging.getLogger("ray").setLevel(logging.CRITICAL)
+        self.dashboard_url = context.dashboard_url
+        try:
+            self.cpus, self.gpus = _share(cpus, gpus)
+        except ValueError:
+            ray.shutdown()
+            raise
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        ray.shutdown()
+
+    def __str__(self) -> str:
+        total = ray.cluster_resources()
+        size = f"{total.get('CPU', 0):g} CPUs and {total.get('GPU', 0):g} GPUs"
+        return f"{size}, {self.cpus} CPUs and {self.gpus:g} GPUs a trial"
+
+    def train(self, recorder: Recorder, recipe: Recipe, data: ImageData, spared: Collection[str]) -> int:
+        """Run the recorder's trials under Tune, those with keys in `spared` never stopped at a rung.
+
+        Rungs begin with the epochs that the study holds. Returns the signal that interrupted the trials, or 0.
+        """
+        folder, past = recorder.study.folder.absolute(), recorder.study.records("epochs")
+        trainable = tune.with_parameters(
+            TuneTrial, data=data, recipe=recipe, checkpoints=folder / "checkpoints", threads=self.cpus
+        )
+        trials = [{"key": r.key, "candidate": r.candidate, "seed": r.seed} for r in recorder.records.values()]
+        scratch = folder / "ray"  # Tune's own files: never read, gone at the end
+        shutil.rmtree(scratch, ignore_errors=True)
+        tuner = tune.Tuner(
+            tune.with_resources(trainable, {"cpu": self.cpus, "gpu": self.gpus}),
+            param_space={"trial": tune.grid_search(trials)},
+            tune_config=tune.TuneConfig(
+                scheduler=Rungs(recipe, past, spared), trial_dirname_creator=lambda trial: trial.trial_id
+            ),
+            run_config=tune.RunConfig(
+                name="tune",
+                storage_path=str(scratch),
+                verbose=0,
+                callbacks=[Report(recorder)],
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            ),
+        )
+        with Interrupts() as interrupts:
+            tuner.fit()
+        shutil.rmtree(scratch, ignore_errors=True)
+        return interrupts.received
+
+    def device(self) -> str:
+        """The name of the device that a trial runs on."""
+        return self._call(device_here, self.cpus)
+
+    def measure(self, candidate: Candidate, recipe: Recipe, channels: int, num_classes: int) -> Cost:
+        """The cost of a candidate in a trial's share, to be asked for while nothing else runs."""
+        return self._call(measure, candidate, recipe, channels, num_classes, self.cpus)
+
+    def _call(self, work: Any, *arguments: Any) -> Any:
+        return ray.get(ray.remote(num_cpus=self.cpus, num_gpus=self.gpus)(work).remote(*arguments))
+
+
+def _share(cpus: int | None, gpus: float | None) -> tuple[int, float]:
+    """CPUs and GPUs of one trial: as asked, or one GPU where there are any and its part of the CPUs."""
+    total = ray.cluster_resources()
+    cards = total.get("GPU", 0)
+    gpus = float(cards > 0) if gpus is None else gpus
+    cpus = cpus or max(1, int(total["CPU"] * gpus / cards) if cards else 1)
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if not any(node.get("CPU", 0) >= cpus and node.get("GPU", 0) >= gpus for node in nodes):
+        sizes = ", ".join(f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in nodes)
+        raise ValueError(f"a trial wants {cpus} CPUs and {gpus:g} GPUs, the nodes have {sizes}")
+    return cpus, gpus
+
+
+class TuneTrial(Trial, tune.Trainable):
+    """A trial as Tune runs it, in a process of its own that Ray shows by the trial's name."""
+
+
+class Rungs(ASHAScheduler):
+    """Ray's ASHA (arXiv 1810.05934) on epochs and validation top-1, told apart by trial key.
+
+    Starts from the epochs that earlier runs of the study reported; trials in `spared` are counted but never stopped.
+    """
+
+    def __init__(self, recipe: Recipe, past: Iterable[EpochRecord], spared: Collection[str]) -> None:
+        super().__init__(
+            time_attr="epoch",
+            metric="top1",
+            mode="max",
+            max_t=recipe.budget,
+            grace_period=min(recipe.first_rung, recipe.budget),
+            reduction_factor=recipe.rung_factor,
+        )
+        self.spared = frozenset(spared)
+        for record in sorted(past, key=lambda record: record.finished_at):
+            if record.top1 is not None:
+                trial = SimpleNamespace(config={"trial": {"key": record.key}})
+                self.on_trial_add(None, trial)
+                self.on_trial_result(None, trial, {"epoch": record.epoch, "top1": record.top1})
+
+    def on_trial_add(self, controller: Any, trial: Any) -> None:
+        super().on_trial_add(controller, _named(trial))
+
+    def on_trial_result(self, controller: Any, trial: Any, result: dict) -> str:
+        action = super().on_trial_result(controller, _named(trial), result)
+        return self.CONTINUE if _key(trial) in self.spared else action
+
+    def on_trial_complete(self, controller: Any, trial: Any, result: dict) -> None:
+        super().on_trial_complete(controller, _named(trial), result)
+
+    def on_trial_remove(self, controller: Any, trial: Any) -> None:
+        super().on_trial_remove(controller, _named(trial))
+
+
+class Report(tune.Callback):
+    """Hands what Tune says to the recorder."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+
+    def __getstate__(self) -> dict:
+        return {}  # Tune pickles its callbacks for Tuner.restore, which is not used here
+
+    def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        self.recorder.started(_key(trial))
+
+    def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict, **info: Any) -> None:
+        self.recorder.reported(_key(trial), result)
+
+    def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        self.recorder.ended(_key(trial), trial.last_result)
+
+    def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        file = trial.error_file
+        self.recorder.failed(_key(trial), Path(file).read_text() if file else "its process died")
+
+
+class Interrupts:
+    """Makes Tune stop its trials at the first Ctrl-C or SIGTERM, and ends the process at the second."""
+
+    received = 0
+
+    def __enter__(self) -> Interrupts:
+        self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: object) -> None:
+        if self.received:
+            os._exit(128 + number)
+        self.received = number
+        signal.raise_signal(signal.SIGUSR1)  # what Tune listens to
+
+
+def _key(trial: Any) -> str:
+    return trial.config["trial"]["key"]
+
+
+def _named(trial: Any) -> SimpleNamespace:
+    return SimpleNamespace(trial_id=_key(trial))

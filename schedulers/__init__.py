@@ -1,1 +1,0 @@
-"""Which trial goes on: decisions over records, without torch and without Ray."""
