@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from types import SimpleNamespace
@@ -194,6 +195,7 @@ class Interrupts:
         if self.received:
             os._exit(128 + number)
         self.received = number
+        print("\nstopping the trials; once more ends at once", file=sys.stderr, flush=True)
         signal.raise_signal(signal.SIGUSR1)  # what Tune listens to
 
 

@@ -84,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
             stack.enter_context(plan.study.owned())
             plan.study.begin(plan.settings())
             asked, pending = missing(plan)
-            cluster = stack.enter_context(open_cluster(args))
+            cluster = stack.enter_context(open_cluster(args)) if pending or without_cost(plan) else None
         except StudyBusyError as error:
             print(f"orchestrate.py: {error}", file=sys.stderr)
             return 4
@@ -179,7 +179,7 @@ def open_cluster(args: argparse.Namespace) -> Cluster:
 
 
 def run(
-    plan: Plan, asked: list[TrialRecord], pending: list[TrialRecord], cluster: Cluster, stop_published: bool
+    plan: Plan, asked: list[TrialRecord], pending: list[TrialRecord], cluster: Cluster | None, stop_published: bool
 ) -> int:
     """Train what is pending, measure costs, write the report. 0 only if every trial asked for has its rows."""
     from results.progress import Progress
@@ -187,14 +187,15 @@ def run(
     from results.report import write_report
 
     study = plan.study
-    print(f"study {study.folder}: {len(asked)} trials, {len(pending)} to train; {cluster}", flush=True)
+    print(f"study {study.folder}: {len(asked)} trials, {len(pending)} to train", end="")
+    print(f"; {cluster}" if cluster else "", flush=True)
     received = 0
-    if pending:
+    if cluster and pending:
         spared = set() if stop_published else {trial.key for trial in asked if trial.published}
         with Progress(asked) as progress:
             recorder = Recorder(study, pending, progress)
             received = cluster.train(recorder, plan.recipe, plan.data, spared)
-    if not received:
+    if cluster and not received:
         measure_costs(plan, cluster)
     markdown, files = write_report(study)
     print(f"\n{markdown}")
@@ -206,6 +207,12 @@ def run(
     if lacking:
         print("run the same command again to go on", file=sys.stderr)
     return 128 + received if received else int(bool(lacking))
+
+
+def without_cost(plan: Plan) -> list[Candidate]:
+    """The candidates whose cost was measured on no device yet."""
+    known = set(plan.study.costs()["candidate"])
+    return [candidate for candidate in plan.candidates if str(candidate) not in known]
 
 
 def measure_costs(plan: Plan, cluster: Cluster) -> None:

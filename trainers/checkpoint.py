@@ -54,22 +54,24 @@ def _epochs(folder: Path) -> list[Path]:
 
 
 def _split_optimizer(state: dict) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    tensors, scalars = {}, {}
-    for index, values in state["state"].items():
-        for name, value in values.items():
-            if isinstance(value, torch.Tensor):
-                tensors[f"{index}.{name}"] = value.contiguous()
-            else:
-                scalars[f"{index}.{name}"] = value
-    return tensors, {"scalars": scalars, "groups": state["param_groups"]}
+    """Every entry under `state.<parameter>.<name>` or `group.<number>.<name>`: tensors, and the rest."""
+    groups = dict(enumerate(state["param_groups"]))
+    entries = {
+        f"{kind}.{index}.{name}": value
+        for kind, part in (("state", state["state"]), ("group", groups))
+        for index, values in part.items()
+        for name, value in values.items()
+    }
+    tensors = {key: value.contiguous() for key, value in entries.items() if isinstance(value, torch.Tensor)}
+    return tensors, {key: value for key, value in entries.items() if key not in tensors}
 
 
 def _join_optimizer(tensors: dict[str, torch.Tensor], rest: dict[str, Any]) -> dict:
-    state: dict[int, dict[str, Any]] = {}
-    for key, value in {**tensors, **rest["scalars"]}.items():
-        index, _, name = key.partition(".")
-        state.setdefault(int(index), {})[name] = value
-    return {"state": state, "param_groups": rest["groups"]}
+    parts: dict[str, dict[int, dict[str, Any]]] = {"state": {}, "group": {}}
+    for key, value in {**tensors, **rest}.items():
+        kind, index, name = key.split(".")
+        parts[kind].setdefault(int(index), {})[name] = value
+    return {"state": parts["state"], "param_groups": [parts["group"][index] for index in sorted(parts["group"])]}
 
 
 def _write(path: Path, content: bytes) -> None:
