@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -223,7 +224,7 @@ def measure_costs(plan: Plan, cluster: Cluster) -> None:
     known = set(plan.study.costs().query("device == @device")["candidate"])
     for candidate in (candidate for candidate in plan.candidates if str(candidate) not in known):
         cost = cluster.measure(candidate, plan.recipe, plan.data.channels, len(plan.data.classes))
-        key = f"{candidate}--{size}px--{device.lower().replace(' ', '-')}"
+        key = f"{candidate}--{size}px--{re.sub('[^a-z0-9]+', '-', device.lower())}"
         row = CostRecord(key=key, candidate=str(candidate), img_size=size, **asdict(cost))
         plan.study.write("costs", key, [row])
 

@@ -10,7 +10,7 @@ import timm
 
 BASE = Candidate.parse("caformer_s18-dwconv-dwconv-attn-attn")
 
-# Millions of parameters and GFLOPs (multiply-add 2) at 224 px, counted once by hand-checked code. If one of these changes,
+# Millions of parameters and GFLOPs (multiply-add 2) at 224 px, counted once and checked by hand. If one of these changes,
 # an architecture has changed, and weights and results recorded before are of another model.
 COUNTS = {
     "caformer_s18-dwconv-dwconv-attn-attn": ("26.34", "8.21"),

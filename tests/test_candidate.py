@@ -47,7 +47,7 @@ def test_switches_that_matter_make_another_candidate():
     ],
 )
 def test_wrong_text_says_what_was_found_and_what_was_wanted(text, wanted):
-    with pytest.raises(ValueError, match="^[^\n]+$") as error:
+    with pytest.raises(ValueError, match=r"^[^\n]+$") as error:
         Candidate.parse(text)
     assert wanted in str(error.value)
 

@@ -15,7 +15,7 @@ def test_adding_up_stages_gives_what_counting_whole_models_gives():
 
 @pytest.mark.parametrize("mixer", ["ska", "cska"])
 def test_flops_follow_table_6(mixer):
-    """Stage 2 of S18 at 224 px: three layers of N = 784 tokens and D = 128 channels; a FLOP counter counts 2 per MAC."""
+    """Stage 2 of S18 at 224 px: three layers of N = 784 tokens and D = 128 channels; two FLOPs a multiply-add."""
     N, D = 784, 128
     mixer_macs = {"ska": N * (2 * N * D + 3 * D**2), "cska": N * (10 * N * D + 3 * D**2)}[mixer]
     # timm's SepConv expands two-fold: 7 x 7 depthwise over 2 D channels between two pointwise layers.

@@ -76,10 +76,10 @@ def measure(candidate: Candidate, recipe: Recipe, channels: int, num_classes: in
 
 
 def device_name(device: torch.device) -> str:
-    """The GPU's name, or `cpu` with the number of threads."""
+    """The GPU's name, or `CPU` with the number of threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"cpu-{torch.get_num_threads()}-threads"
+    return f"CPU, {torch.get_num_threads()} threads"
 
 
 def device_here(threads: int) -> str:

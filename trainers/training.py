@@ -210,5 +210,10 @@ class Trainer:
     def _restore(self, model: dict, optimizer: dict, trainer: dict) -> None:
         self.model.load_state_dict(model)
         self.optimizer.load_state_dict(optimizer)
+        for parameter, values in self.optimizer.state.items():
+            # Files hold no memory layout, and a norm of another layout is rounded otherwise.
+            for name, value in values.items():
+                if isinstance(value, Tensor) and value.shape == parameter.shape:
+                    values[name] = torch.empty_like(parameter).copy_(value)
         self.scaler.load_state_dict(trainer["scaler"])
         self.history = [Epoch(**epoch) for epoch in trainer["history"]]
