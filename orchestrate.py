@@ -54,7 +54,7 @@ class Plan:
             "data": self.data.name,
             "data_fingerprint": fingerprint,
             "budget": self.recipe.budget,
-            "commit": _commit(),
+            "commit": commit(),
         }
         return [
             TrialRecord(
@@ -73,7 +73,7 @@ class Plan:
 
 def main(argv: list[str] | None = None) -> int:
     """0: every trial has its rows; 1: some have not; 2: wrong input; 4: the study is in use; 130, 143: interrupted."""
-    args = _parser().parse_args(argv)
+    args = parser().parse_args(argv)
     from results.store import StudyBusyError
 
     with ExitStack() as stack:
@@ -95,9 +95,9 @@ def main(argv: list[str] | None = None) -> int:
         return run(plan, asked, pending, cluster, args.stop_published)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="orchestrate.py", description=__doc__, usage=argparse.SUPPRESS)
-    add = parser.add_argument
+def parser() -> argparse.ArgumentParser:
+    arguments = argparse.ArgumentParser(prog="orchestrate.py", description=__doc__, usage=argparse.SUPPRESS)
+    add = arguments.add_argument
     add("--space", choices=SPACES, required=True, help="what is searched")
     add("--recipe", choices=RECIPES, default="digits", help="how it is trained (%(default)s)")
     add("--data", help="folder of class folders, of Parquet files, or torch/<name>:<root> to download to")
@@ -112,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--address", help="of a running Ray cluster; by default one is started here")
     add("--dashboard", action="store_true", help="start Ray's dashboard on loopback and print its address")
     add("--list", action="store_true", help="print candidates, counts and costs, and launch nothing")
-    return parser
+    return arguments
 
 
 def make_plan(args: argparse.Namespace) -> Plan:
@@ -163,7 +163,7 @@ def missing(plan: Plan) -> tuple[list[TrialRecord], list[TrialRecord]]:
 
     known = {record.key: record for record in plan.study.records("trials")}
     asked = [known.get(record.key, record) for record in plan.trials()]
-    fresh = {"status": "running", "error": None, "commit": _commit()}
+    fresh = {"status": "running", "error": None, "commit": commit()}
     return asked, [replace(record, **fresh) for record in asked if record.status not in FINISHED]
 
 
@@ -229,7 +229,7 @@ def measure_costs(plan: Plan, cluster: Cluster) -> None:
         plan.study.write("costs", key, [row])
 
 
-def _commit() -> str:
+def commit() -> str:
     """The commit of this code, with + if it has local changes; empty outside a repository."""
     git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
     return subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()

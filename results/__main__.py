@@ -11,7 +11,9 @@ from results.store import RUNS, Study
 
 def main(argv: list[str] | None = None) -> int:
     """Exit code 0, or 2 with one line if there is no such study or a file of it is damaged."""
-    parser = argparse.ArgumentParser(prog="python -m results", description="Tables and figures of a study.")
+    parser = argparse.ArgumentParser(
+        prog="results", usage=argparse.SUPPRESS, description="Tables and figures of a study."
+    )
     parser.add_argument("study", help="its name, such as placement")
     parser.add_argument("--results", type=Path, default=RUNS, metavar="DIR", help="folder of the studies (%(default)s)")
     args = parser.parse_args(argv)

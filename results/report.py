@@ -14,9 +14,9 @@ from results.tables import placement_table, to_latex, to_markdown, typeset
 
 def write_report(study: Study) -> tuple[str, list[Path]]:
     """Write the tables and figures of `study` under its `report/`; returns the Markdown and the files."""
+    trials, settings = study.trials(), study.settings()
     folder = study.folder / "report"
     folder.mkdir(exist_ok=True)
-    trials, settings = study.trials(), study.settings()
     table = placement_table(trials, study.costs(), paper.table5())
     caption = _caption(settings, trials)
     markdown = f"{caption}\n\n{to_markdown(typeset(table))}\n"
@@ -33,7 +33,7 @@ def write_report(study: Study) -> tuple[str, list[Path]]:
 
 def _data(settings: dict) -> str:
     recipe = settings["recipe"]
-    return f"{Path(settings['data']['name']).name} at {recipe['img_size']} px, recipe {recipe['name']}"
+    return f"{settings['data']['name']} at {recipe['img_size']} px, recipe {recipe['name']}"
 
 
 def _caption(settings: dict, trials: pd.DataFrame) -> str:

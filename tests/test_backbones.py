@@ -10,8 +10,8 @@ import timm
 
 BASE = Candidate.parse("caformer_s18-dwconv-dwconv-attn-attn")
 
-# Millions of parameters and GFLOPs (multiply-add 2) at 224 px, counted once and checked by hand. If one of these changes,
-# an architecture has changed, and weights and results recorded before are of another model.
+# Millions of parameters and GFLOPs (multiply-add 2) at 224 px, counted once and checked by hand. If one of these
+# changes, an architecture has changed, and weights and results recorded before are of another model.
 COUNTS = {
     "caformer_s18-dwconv-dwconv-attn-attn": ("26.34", "8.21"),
     "caformer_b36-dwconv-dwconv-attn-attn": ("98.75", "46.3"),

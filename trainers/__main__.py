@@ -12,7 +12,9 @@ from trainers.recipes import RECIPES
 
 def main(argv: list[str] | None = None) -> int:
     """Exit code 0, 1 if the training diverged, or 2 with one line on wrong input."""
-    parser = argparse.ArgumentParser(prog="python -m trainers", description="Train one candidate, without Ray.")
+    parser = argparse.ArgumentParser(
+        prog="trainers", usage=argparse.SUPPRESS, description="Train one candidate, without Ray."
+    )
     parser.add_argument("candidate", help="such as caformer_micro-dwconv-cska-attn-attn")
     parser.add_argument("--recipe", choices=RECIPES, default="digits")
     parser.add_argument("--data", help="as for orchestrate.py; the recipe's own by default")

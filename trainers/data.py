@@ -104,7 +104,7 @@ def _class_folders(folder: Path, img_size: int) -> ImageData:
             raise FileNotFoundError(f"no images in {split}")
         arrays.append(_stack((_decode(path, path) for path, _ in files), img_size))
         arrays.append(np.array([label for _, label in files], np.int64))
-    return _image_data(str(folder), arrays, classes)
+    return _image_data(folder.resolve().name, arrays, classes)
 
 
 def _class_names(split: Path) -> list[str]:
@@ -131,7 +131,8 @@ def _parquet(folder: Path, img_size: int) -> ImageData:
         names = names or _label_names(table)
         arrays.append(_stack((_decode_cell(cell, file, row) for row, cell in enumerate(images)), img_size))
         arrays.append(np.array(labels, np.int64))
-    return _image_data(str(folder), arrays, names or [str(label) for label in range(int(arrays[1].max()) + 1)])
+    classes = names or [str(label) for label in range(int(arrays[1].max()) + 1)]
+    return _image_data(folder.resolve().name, arrays, classes)
 
 
 def _read_table(file: Path) -> Table:
@@ -188,7 +189,7 @@ def _torchvision(data: str, img_size: int) -> ImageData:
         images, labels = zip(*dataset, strict=True)
         arrays += [_stack(images, img_size), np.array(labels, np.int64)]
         classes = [str(name) for name in dataset.classes]
-    return _image_data(data, arrays, classes)
+    return _image_data(name, arrays, classes)
 
 
 def _decode(source: Path | io.BytesIO, where: object) -> Image.Image:

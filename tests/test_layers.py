@@ -1,0 +1,40 @@
+"""What may import what, asked of a fresh interpreter."""
+
+import subprocess
+import sys
+
+import pytest
+
+OURS = {"searchspace", "trainers", "results", "orchestrate", "cluster"}
+LIGHT = {"torch", "timm", "ray", "optuna", "sklearn"}
+FORBIDDEN = {
+    "searchspace.candidate": LIGHT | OURS - {"searchspace"},
+    "searchspace.spaces": LIGHT | OURS - {"searchspace"},
+    "searchspace.backbones": {"ray", "optuna"} | OURS - {"searchspace"},
+    "trainers.recipes": LIGHT | OURS - {"trainers"},
+    "trainers.data": LIGHT | OURS - {"trainers"},
+    "trainers.trial": {"ray", "optuna", "results", "orchestrate", "cluster"},
+    "results.store": {"torch", "timm", "ray", "optuna"} | OURS - {"results"},
+    "results.recorder": {"torch", "timm", "ray", "optuna"} | OURS - {"results"},
+    "results.report": {"torch", "timm", "ray", "optuna"} | OURS - {"results"},
+    "orchestrate": LIGHT | {"pandas", "pyarrow", "numpy"},
+}
+
+
+@pytest.mark.parametrize("module", FORBIDDEN)
+def test_a_module_loads_nothing_that_it_must_not(module):
+    code = f"import sys, {module}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not FORBIDDEN[module] & set(loaded)
+
+
+def test_timm_imports_after_ours():
+    """Whatever torchvision is beside whatever torch: importing a model of ours makes timm importable."""
+    code = "import searchspace.backbones, timm; print(timm.list_models('*skaformer*'))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "['cskaformer_b36', 'cskaformer_s18', 'skaformer_b36', 'skaformer_s18']"
+
+
+def test_help_answers():
+    command = [sys.executable, "orchestrate.py", "--help"]
+    assert "--space" in subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -1,0 +1,162 @@
+"""The command line without launching anything: the plan, the listing, and wrong input."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from orchestrate import main, make_plan
+from orchestrate import parser as command_line
+from trainers.__main__ import main as train
+
+
+def plan(*arguments):
+    return make_plan(command_line().parse_args(["--space", "placement", *arguments]))
+
+
+def refusal(capsys, *arguments, entry=main):
+    """The one line that wrong arguments get."""
+    try:
+        code = entry([str(argument) for argument in arguments])
+    except SystemExit as stop:  # argparse's way out
+        code = stop.code
+    captured = capsys.readouterr()
+    assert code == 2
+    assert re.fullmatch(r"[^\n]+: error: [^\n]+\n", captured.err), captured.err
+    return captured.err
+
+
+def test_every_candidate_is_asked_for_once_per_seed_the_published_first():
+    records = plan("--seeds", "2", "--trials", "3").trials()
+    assert [record.seed for record in records] == [0] * 10 + [1] * 10
+    assert [record.published for record in records[:10]] == [True] * 7 + [False] * 3
+    assert len({record.key for record in records}) == 20
+
+
+def test_a_key_knows_candidate_recipe_data_and_seed():
+    one, cut = plan().trials()[0].key, plan("--epochs", "2").trials()[0].key
+    assert one.startswith("caformer_micro-dwconv-dwconv-attn-attn--digits-")
+    assert one != cut
+
+
+def test_the_study_is_named_after_the_space():
+    assert plan().study.name == "placement"
+    assert plan("--study", "mine").study.name == "mine"
+
+
+def test_list_prints_every_candidate_with_its_cost_and_launches_nothing(capsys, tmp_path):
+    assert main(["--space", "placement", "--trials", "2", "--list", "--results", str(tmp_path / "runs")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line for line in lines if line.startswith("caformer_micro-")]
+    assert len(rows) == 256
+    assert [row.split()[-1] for row in rows].count("published") == 7
+    assert [row.split()[-1] for row in rows].count("sampled") == 2
+    assert "space placement: 256 candidates, 7 published, 0 not buildable at 32 px" in lines
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        (["--space", "nowhere"], "argument --space: invalid choice: 'nowhere'"),
+        (["--space", "placement", "--recipe", "magic"], "argument --recipe: invalid choice: 'magic'"),
+        (["--space", "placement", "--recipe", "cifar10"], "recipe 'cifar10' needs --data"),
+        (
+            ["--space", "placement", "--data", "/nowhere/at/all"],
+            "no data at /nowhere/at/all, expected digits, a folder",
+        ),
+        (["--space", "placement", "--seeds", "0"], "--seeds 0, expected 1 or more"),
+        (["--space", "placement", "--trials", "-3"], "--trials -3, expected 0 or more"),
+        (["--space", "placement", "--epochs", "-1"], "-1 epochs, expected 1 to 12"),
+        (["--space", "placement", "--gpus-per-trial", "-0.5"], "--gpus-per-trial -0.5, expected 0 or more"),
+        (["--space", "placement", "--trials", "1000"], "1000 trials beyond the published ones"),
+        (["--space", "placement", "--study", "../x"], "bad study name '../x'"),
+        ([], "the following arguments are required: --space"),
+    ],
+)
+def test_wrong_arguments_get_one_line(capsys, arguments, wanted):
+    assert wanted in refusal(capsys, *arguments)
+
+
+def test_an_unwritable_results_folder_gets_one_line(capsys, tmp_path):
+    (tmp_path / "file").touch()
+    message = refusal(capsys, "--space", "placement", "--results", tmp_path / "file" / "runs")
+    assert str(tmp_path / "file") in message
+
+
+def test_a_corrupt_image_gets_one_line(capsys, tmp_path):
+    for split in ("train", "val"):
+        for name in "ab":
+            (tmp_path / split / name).mkdir(parents=True)
+            Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / split / name / "0.png")
+    (tmp_path / "train" / "a" / "0.png").write_bytes(b"no image")
+    message = refusal(capsys, "--space", "placement", "--data", tmp_path)
+    assert "train/a/0.png cannot be decoded" in message
+
+
+def test_a_parquet_without_labels_gets_one_line(capsys, tmp_path):
+    for split in ("train", "test"):
+        pq.write_table(pa.table({"img": [b""]}), tmp_path / f"{split}.parquet")
+    message = refusal(capsys, "--space", "placement", "--data", tmp_path)
+    assert "train.parquet has columns img, expected one of label" in message
+
+
+def test_a_damaged_row_gets_one_line(capsys, tmp_path):
+    (tmp_path / "placement" / "trials").mkdir(parents=True)
+    (tmp_path / "placement" / "trials" / "k.parquet").write_bytes(b"PAR1")
+    message = refusal(capsys, "--space", "placement", "--results", tmp_path)
+    assert "trials/k.parquet is damaged" in message
+
+
+def test_another_recipe_in_the_same_study_gets_one_line(capsys, tmp_path):
+    study = plan("--results", str(tmp_path)).study
+    with study.owned():
+        study.begin(plan().settings())
+    message = refusal(capsys, "--space", "placement", "--epochs", "2", "--results", tmp_path)
+    assert "recipe.stop_epoch None, now 2" in message
+
+
+def test_a_study_in_use_exits_with_4(capsys, tmp_path):
+    with plan("--results", str(tmp_path)).study.owned():
+        assert main(["--space", "placement", "--results", str(tmp_path)]) == 4
+    assert re.fullmatch(
+        r"orchestrate\.py: study 'placement' is being run by process \d+ on [^\n]+\n", capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        (["caformer_micro-dwconv-magic-attn-attn"], "unknown token mixer 'magic'"),
+        (["caformer_micro-dwconv-cska.h7-attn-attn"], "32 channels do not divide into 7 heads"),
+        (["caformer_micro-dwconv-attn"], "has 2 stages"),
+        (["caformer_micro-dwconv-cska-attn-attn", "--seed", "-1"], "seed -1, expected 0 to"),
+        (["caformer_micro-dwconv-cska-attn-attn", "--recipe", "magic"], "invalid choice: 'magic'"),
+    ],
+)
+def test_the_trainer_refuses_wrong_arguments_in_one_line(capsys, arguments, wanted):
+    assert wanted in refusal(capsys, *arguments, entry=train)
+
+
+def test_the_trainer_trains_without_ray(capsys, tmp_path):
+    rows = np.random.default_rng(0).integers(0, 255, (60, 8, 8), dtype=np.uint8)
+    for split, number in (("train", 40), ("test", 20)):
+        for index in range(number):
+            folder = tmp_path / split / str(index % 2)
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rows[index] // 2 + 120 * (index % 2)).save(folder / f"{index}.png")
+    assert train(["caformer_micro-dwconv-cska-attn-attn", "--data", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("epoch   1/12  train loss ")
+    assert re.fullmatch(r"caformer_micro-dwconv-cska-attn-attn: test top-1 \d+\.\d\d %", lines[-1])
+
+
+def test_the_repository_knows_its_commit():
+    from orchestrate import commit
+
+    inside = (Path(__file__).parents[1] / ".git").exists()
+    assert bool(re.fullmatch(r"[0-9a-f]{12}\+?", commit())) == inside
