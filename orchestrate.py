@@ -217,12 +217,13 @@ def without_cost(plan: Plan) -> list[Candidate]:
 
 
 def measure_costs(plan: Plan, cluster: Cluster) -> None:
-    """Cost of each candidate, one at a time while nothing else runs, unless it is known for this device."""
+    """Cost of each trained candidate, one at a time while nothing else runs, unless it is known for this device."""
     from results.records import CostRecord
 
     device, size = cluster.device(), plan.recipe.img_size
     known = set(plan.study.costs().query("device == @device")["candidate"])
-    for candidate in (candidate for candidate in plan.candidates if str(candidate) not in known):
+    trained = set(plan.study.finished()["candidate"])
+    for candidate in (candidate for candidate in plan.candidates if str(candidate) in trained - known):
         cost = cluster.measure(candidate, plan.recipe, plan.data.channels, len(plan.data.classes))
         key = f"{candidate}--{size}px--{re.sub('[^a-z0-9]+', '-', device.lower())}"
         row = CostRecord(key=key, candidate=str(candidate), img_size=size, **asdict(cost))
