@@ -90,7 +90,7 @@ def main(argv: list[str] | None = None) -> int:
             print(f"orchestrate.py: {error}", file=sys.stderr)
             return 4
         except (ValueError, OSError) as error:
-            print(f"orchestrate.py: error: {error}", file=sys.stderr)
+            print(f"orchestrate.py: error: {str(error).splitlines()[0]}", file=sys.stderr)
             return 2
         return run(plan, asked, pending, cluster, args.stop_published)
 
@@ -131,6 +131,8 @@ def make_plan(args: argparse.Namespace) -> Plan:
     candidates, problems = space.published_candidates(), space.problems(recipe.img_size)
     if blocked := [problems[candidate] for candidate in candidates if candidate in problems]:
         raise ValueError(blocked[0])
+    if problems:
+        print(f"{len(problems)} of {len(space)} candidates cannot be built at {recipe.img_size} px: --list names them")
     candidates += space.sample(args.trials, recipe.img_size)
     if not args.data and source == "digits":
         print("data: scikit-learn's digits, embedded; for real images: --recipe cifar10 --data DIR", flush=True)
@@ -150,7 +152,7 @@ def print_list(plan: Plan) -> None:
         print(f"{candidate!s:50} {params / 1e6:8.3f} M params {flops / 1e9:9.4f} GFLOPs  {role}".rstrip())
     for reason in problems.values():
         print(f"not built: {reason}")
-    counts = f"{len(space)} candidates, {len(published)} published, {len(problems)} not buildable at {size} px"
+    counts = f"{len(space)} candidates, {len(published)} published, {len(problems)} that cannot be built at {size} px"
     trials = f"{len(plan.candidates)} candidates x {plan.seeds} seeds = {len(plan.candidates) * plan.seeds} trials"
     rungs = ", ".join(map(str, plan.recipe.rungs)) or "none"
     print(f"space {space.name}: {counts}")
@@ -237,4 +239,7 @@ def commit() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)  # before or after the trials, which handle it themselves

@@ -41,5 +41,5 @@ def _caption(settings: dict, trials: pd.DataFrame) -> str:
     return (
         f"Table 5, placement of SKA and CSKA. Ours: {backbone} on {_data(settings)}, {budget} epochs, mean ± sd over "
         "seeds. Paper: CAFormer-S18 on ImageNet-1k at 224 px, epoch 160, one run; other data, so only the order of "
-        "rows could agree, and differences within the spread of seeds show no order."
+        "rows could agree, and a difference smaller than the spread of seeds shows no order."
     )

@@ -1,5 +1,6 @@
 import json
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -101,9 +102,9 @@ def test_a_torchvision_data_set_by_name(tmp_path):
 
 
 def test_the_fingerprint_sees_a_single_pixel(shapes):
-    before = shapes.fingerprint
+    before = replace(shapes).fingerprint
     shapes.test_images[0, 0, 0, 0] ^= 1
-    assert shapes.fingerprint != before
+    assert replace(shapes).fingerprint != before
 
 
 @pytest.mark.skipif(not (SHARED / "cifar10-jpeg").is_dir(), reason="the shared CIFAR-10 is not on this machine")

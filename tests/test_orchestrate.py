@@ -55,7 +55,7 @@ def test_list_prints_every_candidate_with_its_cost_and_launches_nothing(capsys, 
     assert len(rows) == 256
     assert [row.split()[-1] for row in rows].count("published") == 7
     assert [row.split()[-1] for row in rows].count("sampled") == 2
-    assert "space placement: 256 candidates, 7 published, 0 not buildable at 32 px" in lines
+    assert "space placement: 256 candidates, 7 published, 0 that cannot be built at 32 px" in lines
     assert not (tmp_path / "runs").exists()
 
 

@@ -79,7 +79,8 @@ def device_name(device: torch.device) -> str:
     """The GPU's name, or `CPU` with the number of threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"CPU, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"CPU, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def device_here(threads: int) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ class ImageData:
         """1 for gray images, 3 for colour."""
         return self.train_images.shape[-1]
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Eight hexadecimal digits of the pixels and labels."""
         digest = hashlib.blake2b(digest_size=4)
