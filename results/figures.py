@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,16 @@ COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#C
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
-def learning_curves(trials: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
-    """Validation top-1 (percent) by placement and epoch: mean, lowest and highest over seeds, and how many seeds."""
-    rows = epochs.merge(trials[["key", "placement", "published"]], on="key").dropna(subset="top1")
-    groups = rows.groupby(["published", "placement", "epoch"])["top1"]
-    points = groups.agg(["mean", "min", "max", "count"]).reset_index()
+def learning_curves(trials: pd.DataFrame, epochs: pd.DataFrame, published: Sequence[str]) -> pd.DataFrame:
+    """Validation top-1 (percent) by placement and epoch: mean, lowest and highest over seeds, and how many seeds.
+
+    The `published` placements come first and in their order.
+    """
+    rows = epochs.merge(trials[["key", "placement"]], on="key").dropna(subset="top1")
+    rank = rows["placement"].map({placement: number for number, placement in enumerate(published)})
+    rows = rows.assign(published=rank.notna(), rank=rank.fillna(len(published)))
+    groups = rows.groupby(["rank", "placement", "published", "epoch"])["top1"]
+    points = groups.agg(["mean", "min", "max", "count"]).reset_index().drop(columns="rank")
     return points.rename(columns={"min": "low", "max": "high", "count": "seeds"})
 
 
@@ -30,7 +36,7 @@ def draw_learning_curves(points: pd.DataFrame, title: str, stem: Path) -> list[P
 
     figure, axes = plt.subplots(figsize=(8, 4.2), layout="constrained")
     styles = iter(zip(COLOURS, MARKERS, strict=True))
-    searched = "others, searched"
+    searched, stopped = "others, searched", "not trained further"
     for placement, line in points.groupby("placement", sort=False):
         published = line["published"].iloc[0]
         colour, marker = next(styles, ("#777777", ".")) if published else ("#BBBBBB", ".")
@@ -39,6 +45,10 @@ def draw_learning_curves(points: pd.DataFrame, title: str, stem: Path) -> list[P
         axes.plot(line["epoch"], line["mean"], label=label, **style)
         axes.fill_between(line["epoch"], line["low"], line["high"], color=colour, alpha=0.12, lw=0)
         searched = searched if published else "_"
+        if line["epoch"].max() < points["epoch"].max():
+            end = line.iloc[-1]
+            axes.plot(end["epoch"], end["mean"], marker="x", ms=7, ls="", color="#777777", label=stopped, zorder=4)
+            stopped = "_"
     axes.set(xlabel="epoch", ylabel="validation top-1, %", title=title)
     axes.set_ylim(*_limits(points))
     axes.grid(alpha=0.25)

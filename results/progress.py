@@ -25,9 +25,7 @@ class Progress:
         self.console = console or Console(highlight=False)
         self.records = {record.key: record for record in asked}
         self.begun = {key for key, record in self.records.items() if record.status != "running"}
-        self.started = time.monotonic()
-        self.first_epochs = self._epochs()
-        self._last_line = self.started
+        self._last_line = time.monotonic()
         self._live = Live(console=self.console, auto_refresh=False) if self.console.is_terminal else None
 
     def __enter__(self) -> Progress:
@@ -50,9 +48,6 @@ class Progress:
             self._last_line = time.monotonic()
             self.console.print(f"{self._summary()}  |  {_describe(record)}", soft_wrap=True)
 
-    def _epochs(self) -> int:
-        return sum(record.epoch for record in self.records.values())
-
     def _summary(self) -> str:
         states = Counter(record.status for record in self.records.values())
         ended = sum(number for status, number in states.items() if status != "running")
@@ -61,13 +56,16 @@ class Progress:
         return f"{ended}/{len(self.records)} trials{noted}, {self._eta()}"
 
     def _eta(self) -> str:
-        """At most so long: every trial that is left runs to its budget."""
-        elapsed, epochs = time.monotonic() - self.started, self._epochs() - self.first_epochs
-        if not epochs:
+        """The trials that are left at the pace of those seen, side by side; rungs can only make it shorter."""
+        left = [record for record in self.records.values() if record.status == "running"]
+        seen = [record for record in self.records.values() if record.epoch]
+        if not seen:
             return "starting"
-        left = sum(record.budget - record.epoch for record in self.records.values() if record.status == "running")
-        seconds = int(elapsed / epochs * left)
-        return f"at most {seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} left"
+        pace = sum(record.seconds for record in seen) / sum(record.epoch for record in seen)
+        seconds = [pace * (record.budget - record.epoch) for record in left]
+        side_by_side = sum(record.key in self.begun for record in left)
+        total = int(max(sum(seconds) / max(1, side_by_side), *seconds, 0))
+        return f"about {total // 3600}:{total // 60 % 60:02}:{total % 60:02} left"
 
     def _table(self) -> Table:
         table = Table(title=self._summary(), title_justify="left", header_style="bold", box=None, pad_edge=False)

@@ -25,7 +25,7 @@ def write_report(study: Study) -> tuple[str, list[Path]]:
     contents = (table.to_parquet(index=False), markdown.encode(), latex.encode())
     for file, content in zip(files, contents, strict=True):
         commit_bytes(file, content)
-    points = learning_curves(trials, study.epochs())
+    points = learning_curves(trials, study.epochs(), list(paper.table5()["placement"]))
     if not points.empty:
         files += draw_learning_curves(points, f"{study.name}: {_data(settings)}", folder / "learning_curves")
     return markdown, files

@@ -73,10 +73,18 @@ def test_a_failed_trial_keeps_the_last_line_of_its_traceback(study, quiet):
 def test_learning_curves_average_seeds():
     trials = pd.DataFrame([vars(trial_record(BASE, seed)) for seed in (0, 1)])
     epochs = pd.DataFrame({"key": [f"{BASE}-0", f"{BASE}-1"], "epoch": [1, 1], "top1": [90.0, 94.0]})
-    points = learning_curves(trials, epochs)
-    assert points.drop(columns="published").to_dict("records") == [
-        {"placement": BASE, "epoch": 1, "mean": 92.0, "low": 90.0, "high": 94.0, "seeds": 2}
-    ]
+    points = learning_curves(trials, epochs, published=[BASE])
+    where = {"placement": BASE, "published": True, "epoch": 1}
+    assert points.to_dict("records") == [{**where, "mean": 92.0, "low": 90.0, "high": 94.0, "seeds": 2}]
+
+
+def test_published_learning_curves_come_first_and_in_their_order():
+    placements = ["a", "b", "c"]
+    trials = pd.DataFrame({"key": placements, "placement": placements})
+    epochs = pd.DataFrame({"key": placements, "epoch": 1, "top1": 50.0})
+    points = learning_curves(trials, epochs, published=["c", "b"])
+    assert points["placement"].tolist() == ["c", "b", "a"]
+    assert points["published"].tolist() == [True, True, False]
 
 
 def test_a_report_has_tables_and_figures_that_open(study, quiet):
@@ -107,8 +115,8 @@ def test_plain_lines_where_there_is_no_terminal():
     out = StringIO()
     records = [trial_record(BASE, seed) for seed in (0, 1)]
     with Progress(records, Console(file=out, highlight=False)) as progress:
-        progress.update(trial_record(BASE, 0, status="stopped", epoch=2, top1=80.0))
-    assert out.getvalue().startswith("1/2 trials (1 stopped), at most 0:00:0")
+        progress.update(trial_record(BASE, 0, status="stopped", epoch=2, top1=80.0, seconds=60.0))
+    assert out.getvalue().startswith("1/2 trials (1 stopped), about 0:02:00 left")  # four epochs of 30 s
     assert "seed 0: stopped, epoch 2/4  val top-1 80.0 %" in out.getvalue()
 
 
