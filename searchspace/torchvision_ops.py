@@ -8,11 +8,12 @@ import importlib.util
 from importlib.machinery import PathFinder
 
 import torch
+from torch import library
 
 _OPERATORS = ("nms", "qnms")
 
 
-def declare_missing_operators() -> torch.library.Library | None:
+def declare_missing_operators() -> library.Library | None:
     """Declare torchvision's operators, without an implementation, if its own library cannot be loaded."""
     torchvision = importlib.util.find_spec("torchvision")
     extension = torchvision and PathFinder.find_spec("_C", torchvision.submodule_search_locations)
@@ -21,10 +22,10 @@ def declare_missing_operators() -> torch.library.Library | None:
     try:
         torch.ops.load_library(extension.origin)
     except OSError:
-        library = torch.library.Library("torchvision", "DEF")
+        declared = library.Library("torchvision", "DEF")
         for name in _OPERATORS:
-            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        return library
+            declared.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        return declared
     return None
 
 
