@@ -48,6 +48,11 @@ class Cluster:
             ray.shutdown()
             raise
 
+    @property
+    def kind(self) -> str:
+        """Torch's name for the kind of device that a trial uses."""
+        return "cuda" if self.gpus else "cpu"
+
     def __enter__(self) -> Cluster:
         return self
 
@@ -65,38 +70,49 @@ class Cluster:
         Rungs begin with the epochs that the study holds. Returns the signal that interrupted the trials, or 0.
         """
         folder, past = recorder.study.folder.absolute(), recorder.study.records("epochs")
+        rungs = Rungs(recipe, past, spared)
+        for key in rungs.due & recorder.records.keys():
+            recorder.stopped(key)
+        trials = [
+            {"key": r.key, "candidate": r.candidate, "seed": r.seed, "epoch": r.epoch}
+            for r in recorder.records.values()
+            if r.status == "running"
+        ]
         trainable = tune.with_parameters(
-            TuneTrial, data=data, recipe=recipe, checkpoints=folder / "checkpoints", threads=self.cpus
+            TuneTrial,
+            data=data,
+            recipe=recipe,
+            checkpoints=folder / "checkpoints",
+            device=self.kind,
+            threads=self.cpus,
         )
-        trials = [{"key": r.key, "candidate": r.candidate, "seed": r.seed} for r in recorder.records.values()]
+        interrupts = Interrupts()
         scratch = folder / "ray"  # Tune's own files: never read, gone at the end
         shutil.rmtree(scratch, ignore_errors=True)
         tuner = tune.Tuner(
             tune.with_resources(trainable, {"cpu": self.cpus, "gpu": self.gpus}),
             param_space={"trial": tune.grid_search(trials)},
-            tune_config=tune.TuneConfig(
-                scheduler=Rungs(recipe, past, spared), trial_dirname_creator=lambda trial: trial.trial_id
-            ),
+            tune_config=tune.TuneConfig(scheduler=rungs, trial_dirname_creator=lambda trial: trial.trial_id),
             run_config=tune.RunConfig(
                 name="tune",
                 storage_path=str(scratch),
                 verbose=0,
-                callbacks=[Report(recorder)],
+                callbacks=[Report(recorder, interrupts)],
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         )
-        with Interrupts() as interrupts:
+        with interrupts:
             tuner.fit()
         shutil.rmtree(scratch, ignore_errors=True)
         return interrupts.received
 
     def device(self) -> str:
         """The name of the device that a trial runs on."""
-        return self._call(device_here, self.cpus)
+        return self._call(device_here, self.kind, self.cpus)
 
     def measure(self, candidate: Candidate, recipe: Recipe, channels: int, num_classes: int) -> Cost:
         """The cost of a candidate in a trial's share, to be asked for while nothing else runs."""
-        return self._call(measure, candidate, recipe, channels, num_classes, self.cpus)
+        return self._call(measure, candidate, recipe, channels, num_classes, self.kind, self.cpus)
 
     def _call(self, work: Any, *arguments: Any) -> Any:
         return ray.get(ray.remote(num_cpus=self.cpus, num_gpus=self.gpus)(work).remote(*arguments))
@@ -108,6 +124,8 @@ def _share(cpus: int | None, gpus: float | None) -> tuple[int, float]:
     cards = total.get("GPU", 0)
     gpus = float(cards > 0) if gpus is None else gpus
     cpus = cpus or max(1, int(total["CPU"] * gpus / cards) if cards else 1)
+    if gpus > 1 and gpus != int(gpus):
+        raise ValueError(f"{gpus:g} GPUs a trial, expected a fraction of one or a whole number")
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     if not any(node.get("CPU", 0) >= cpus and node.get("GPU", 0) >= gpus for node in nodes):
         sizes = ", ".join(f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in nodes)
@@ -135,11 +153,13 @@ class Rungs(ASHAScheduler):
             reduction_factor=recipe.rung_factor,
         )
         self.spared = frozenset(spared)
+        said = {}
         for record in sorted(past, key=lambda record: record.finished_at):
             if record.top1 is not None:
                 trial = SimpleNamespace(config={"trial": {"key": record.key}})
                 self.on_trial_add(None, trial)
-                self.on_trial_result(None, trial, {"epoch": record.epoch, "top1": record.top1})
+                said[record.key] = self.on_trial_result(None, trial, {"epoch": record.epoch, "top1": record.top1})
+        self.due = {key for key, action in said.items() if action == self.STOP}  # judged, perhaps not yet stopped
 
     def on_trial_add(self, controller: Any, trial: Any) -> None:
         super().on_trial_add(controller, _named(trial))
@@ -149,20 +169,28 @@ class Rungs(ASHAScheduler):
         return self.CONTINUE if _key(trial) in self.spared else action
 
     def on_trial_complete(self, controller: Any, trial: Any, result: dict) -> None:
-        super().on_trial_complete(controller, _named(trial), result)
+        if result["diverged"]:  # its top-1 is no measure for others
+            self.on_trial_remove(controller, trial)
+        else:
+            super().on_trial_complete(controller, _named(trial), result)
 
     def on_trial_remove(self, controller: Any, trial: Any) -> None:
         super().on_trial_remove(controller, _named(trial))
 
 
 class Report(tune.Callback):
-    """Hands what Tune says to the recorder."""
+    """Hands what Tune says to the recorder, and an interrupt to Tune."""
 
-    def __init__(self, recorder: Recorder) -> None:
-        self.recorder = recorder
+    def __init__(self, recorder: Recorder, interrupts: Interrupts) -> None:
+        self.recorder, self.interrupts = recorder, interrupts
 
     def __getstate__(self) -> dict:
         return {}  # Tune pickles its callbacks for Tuner.restore, which is not used here
+
+    def on_step_begin(self, iteration: int, trials: list, **info: Any) -> None:
+        if self.interrupts.received and not self.interrupts.passed_on:
+            self.interrupts.passed_on = True
+            signal.raise_signal(signal.SIGUSR1)  # what Tune listens to once its loop runs
 
     def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         self.recorder.started(_key(trial))
@@ -182,6 +210,7 @@ class Interrupts:
     """Makes Tune stop its trials at the first Ctrl-C or SIGTERM, and ends the process at the second."""
 
     received = 0
+    passed_on = False
 
     def __enter__(self) -> Interrupts:
         self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -196,7 +225,6 @@ class Interrupts:
             os._exit(128 + number)
         self.received = number
         print("\nstopping the trials; once more ends at once", file=sys.stderr, flush=True)
-        signal.raise_signal(signal.SIGUSR1)  # what Tune listens to
 
 
 def _key(trial: Any) -> str:

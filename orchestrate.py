@@ -10,6 +10,7 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,8 @@ class Plan:
     def settings(self) -> dict[str, Any]:
         """What must not change within a study."""
         data = {"name": self.data.name, "fingerprint": self.data.fingerprint}
-        return {"space": self.space.name, "backbone": self.space.backbone, "recipe": asdict(self.recipe), "data": data}
+        recipe = {"recipe": asdict(self.recipe), "budget": self.recipe.budget}
+        return {"space": self.space.name, "backbone": self.space.backbone, "data": data, **recipe}
 
     def trials(self) -> list[TrialRecord]:
         """A fresh record for each trial asked for: every candidate with seed 0, then with seed 1 ..."""
@@ -90,9 +92,14 @@ def main(argv: list[str] | None = None) -> int:
             print(f"orchestrate.py: {error}", file=sys.stderr)
             return 4
         except (ValueError, OSError) as error:
-            print(f"orchestrate.py: error: {str(error).splitlines()[0]}", file=sys.stderr)
-            return 2
+            return refuse(error)
         return run(plan, asked, pending, cluster, args.stop_published)
+
+
+def refuse(error: Exception) -> int:
+    """Say in one line what is wrong; the exit code for it."""
+    print(f"orchestrate.py: error: {(str(error) or type(error).__name__).splitlines()[0]}", file=sys.stderr)
+    return 2
 
 
 def parser() -> argparse.ArgumentParser:
@@ -118,13 +125,13 @@ def parser() -> argparse.ArgumentParser:
 def make_plan(args: argparse.Namespace) -> Plan:
     """Check the command line and load the data; ValueError or OSError in one line if it cannot be done."""
     from results.store import Study
-    from trainers.data import load
+    from trainers.data import load, validation_split
 
     for name, least in (("seeds", 1), ("trials", 0), ("gpus_per_trial", 0), ("cpus_per_trial", 1)):
-        if (value := getattr(args, name)) is not None and value < least:
+        if (value := getattr(args, name)) is not None and not value >= least:
             raise ValueError(f"--{name.replace('_', '-')} {value:g}, expected {least} or more")
     recipe = RECIPES[args.recipe] if args.epochs is None else RECIPES[args.recipe].cut(args.epochs)
-    if not (source := args.data or recipe.data):
+    if not (source := recipe.data if args.data is None else args.data):
         raise ValueError(f"recipe {recipe.name!r} needs --data: a folder of images, of Parquet, or torch/<name>:<root>")
     space = SPACES[args.space].on(recipe.backbone)
     study_name = args.study or (space.name if recipe.name == "digits" else f"{space.name}-{recipe.name}")
@@ -134,9 +141,12 @@ def make_plan(args: argparse.Namespace) -> Plan:
     if problems:
         print(f"{len(problems)} of {len(space)} candidates cannot be built at {recipe.img_size} px: --list names them")
     candidates += space.sample(args.trials, recipe.img_size)
-    if not args.data and source == "digits":
+    if source == "digits":
         print("data: scikit-learn's digits, embedded; for real images: --recipe cifar10 --data DIR", flush=True)
     data = load(source, recipe.img_size)
+    validation_split(
+        data.train_labels, recipe.val_fraction
+    )  # a class too small for it is found here, not in each trial
     return Plan(space, recipe, data, candidates, args.seeds, Study(study_name, args.results))
 
 
@@ -160,13 +170,20 @@ def print_list(plan: Plan) -> None:
 
 
 def missing(plan: Plan) -> tuple[list[TrialRecord], list[TrialRecord]]:
-    """The trials asked for, as the study knows them, and those of them that still need training."""
+    """The trials asked for, as the study knows them, and those of them that still need training or lack rows."""
     from results.records import FINISHED
 
     known = {record.key: record for record in plan.study.records("trials")}
-    asked = [known.get(record.key, record) for record in plan.trials()]
-    fresh = {"status": "running", "error": None, "commit": commit()}
-    return asked, [replace(record, **fresh) for record in asked if record.status not in FINISHED]
+    epochs = plan.study.epochs().groupby("key")["epoch"].apply(list)
+    asked, pending = [], []
+    for record in (known.get(record.key, record) for record in plan.trials()):
+        rows = epochs.get(record.key, [])
+        if record.status not in FINISHED or rows != list(range(1, record.epoch + 1)):
+            changes = {"status": "running", "error": None, "epoch": len(rows), "commit": commit()}
+            record = replace(record, **changes)
+            pending.append(record)
+        asked.append(record)
+    return asked, pending
 
 
 def open_cluster(args: argparse.Namespace) -> Cluster:
@@ -200,7 +217,10 @@ def run(
             received = cluster.train(recorder, plan.recipe, plan.data, spared)
     if cluster and not received:
         measure_costs(plan, cluster)
-    markdown, files = write_report(study)
+    try:
+        markdown, files = write_report(study)
+    except (ValueError, OSError) as error:
+        return refuse(error)
     print(f"\n{markdown}")
     print("\n".join(f"wrote {file}" for file in files))
     finished = set(study.finished()["key"])
@@ -232,10 +252,14 @@ def measure_costs(plan: Plan, cluster: Cluster) -> None:
         plan.study.write("costs", key, [row])
 
 
+@cache
 def commit() -> str:
     """The commit of this code, with + if it has local changes; empty outside a repository."""
     git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
-    return subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    try:
+        return subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    except OSError:  # no git here
+        return ""
 
 
 if __name__ == "__main__":

@@ -16,14 +16,17 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 def learning_curves(trials: pd.DataFrame, epochs: pd.DataFrame, published: Sequence[str]) -> pd.DataFrame:
     """Validation top-1 (percent) by placement and epoch: mean, lowest and highest over seeds, and how many seeds.
 
-    The `published` placements come first and in their order.
+    The `published` placements come first and in their order. A curve ends with the first of its seeds: the mean of the
+    survivors would rise without anybody getting better.
     """
     rows = epochs.merge(trials[["key", "placement"]], on="key").dropna(subset="top1")
     rank = rows["placement"].map({placement: number for number, placement in enumerate(published)})
     rows = rows.assign(published=rank.notna(), rank=rank.fillna(len(published)))
     groups = rows.groupby(["rank", "placement", "published", "epoch"])["top1"]
     points = groups.agg(["mean", "min", "max", "count"]).reset_index().drop(columns="rank")
-    return points.rename(columns={"min": "low", "max": "high", "count": "seeds"})
+    points = points.rename(columns={"min": "low", "max": "high", "count": "seeds"})
+    complete = points["seeds"] == points.groupby("placement")["seeds"].transform("max")
+    return points[complete].reset_index(drop=True)
 
 
 def draw_learning_curves(points: pd.DataFrame, title: str, stem: Path) -> list[Path]:
@@ -49,7 +52,7 @@ def draw_learning_curves(points: pd.DataFrame, title: str, stem: Path) -> list[P
             end = line.iloc[-1]
             axes.plot(end["epoch"], end["mean"], marker="x", ms=7, ls="", color="#777777", label=stopped, zorder=4)
             stopped = "_"
-    axes.set(xlabel="epoch", ylabel="validation top-1, %", title=title)
+    axes.set(xlabel="epoch", ylabel="validation top-1, %", title=title.replace("$", r"\$"))
     axes.set_ylim(*_limits(points))
     axes.grid(alpha=0.25)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -42,6 +42,10 @@ class Recorder:
         """The trial is over: at its budget, diverged, or else stopped at a rung."""
         self._write(key, status="diverged" if result["diverged"] else "done" if result["finished"] else "stopped")
 
+    def stopped(self, key: str) -> None:
+        """A rung has stopped the trial, but the run that was told so ended before."""
+        self._write(key, status="stopped")
+
     def failed(self, key: str, error: str) -> None:
         """The trial raised; `error` is its traceback."""
         lines = error.strip().splitlines() or ["unknown error"]

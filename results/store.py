@@ -38,18 +38,21 @@ class Study:
     def begin(self, settings: dict[str, Any]) -> None:
         """Write what the study is run with; ValueError with the difference if it was begun otherwise."""
         file = self.folder / "study.json"
-        if file.exists() and (differences := _differences(self.settings(), settings)):
+        if file.exists() and (differences := _differences(_identity(self.settings()), _identity(settings))):
             raise ValueError(f"study {self.name!r} was begun with {differences}; choose another name with --study")
         commit_bytes(file, json.dumps(settings, indent=1).encode())
 
     def settings(self) -> dict[str, Any]:
         """What the study was begun with: space, recipe, data. ValueError if the file cannot be read."""
         try:
-            return json.loads((self.folder / "study.json").read_text())
+            settings = json.loads((self.folder / "study.json").read_text())
         except FileNotFoundError:
             raise FileNotFoundError(f"no study {self.name!r} in {self.folder.parent}") from None
         except ValueError as error:
             raise ValueError(f"{self.folder / 'study.json'} is damaged: {error}") from error
+        if not isinstance(settings, dict) or {"space", "backbone", "recipe", "budget", "data"} - settings.keys():
+            raise ValueError(f"{self.folder / 'study.json'} is damaged: expected space, backbone, recipe, budget, data")
+        return settings
 
     @contextmanager
     def owned(self) -> Iterator[None]:
@@ -129,6 +132,12 @@ def _read_file(file: Path, wanted: pa.Schema) -> pa.Table:
         return parquet.read().cast(wanted)
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{file} is damaged ({str(error).splitlines()[0]}): remove it and run again") from error
+
+
+def _identity(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings without the name of the data: a folder may be renamed, its pixels are known by their fingerprint."""
+    data = {name: value for name, value in settings["data"].items() if name != "name"}
+    return {**settings, "data": data}
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> str:

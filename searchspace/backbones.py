@@ -97,6 +97,7 @@ default_cfgs = generate_default_cfgs(
             "num_classes": 1000,
             "input_size": (3, 224, 224),
             "pool_size": (7, 7),
+            "fixed_input_size": True,
             "crop_pct": 1.0,
             "interpolation": "bicubic",
             "mean": IMAGENET_DEFAULT_MEAN,

@@ -76,13 +76,12 @@ class Stage:
     def parse(cls, text: str) -> Stage:
         """The stage that `text` spells, as in `cska.h8.nosoftmax`; ValueError if it spells none."""
         mixer, *switches = text.split(".")
-        heads = [match[1] for match in map(_HEADS.fullmatch, switches) if match]
-        for switch in switches:
-            if switch not in _SWITCHES and switch[1:] not in heads:
-                raise ValueError(f"unknown switch {switch!r} in {text!r}, expected h<heads>, noscale or nosoftmax")
-        if len(heads) > 1:
-            raise ValueError(f"{len(heads)} head counts in {text!r}, expected one")
-        num_heads = int(heads[0]) if heads else None
+        heads = [switch for switch in switches if _HEADS.fullmatch(switch)]
+        if unknown := [switch for switch in switches if switch not in (*heads, *_SWITCHES)]:
+            raise ValueError(f"unknown switch {unknown[0]!r} in {text!r}, expected h<heads>, noscale or nosoftmax")
+        if len(heads) > 1 or len(set(switches)) < len(switches):
+            raise ValueError(f"{text!r} says something twice, expected at most one head count and each switch once")
+        num_heads = int(heads[0][1:]) if heads else None
         return cls(mixer, num_heads, "noscale" not in switches, "nosoftmax" not in switches)
 
 

@@ -69,7 +69,9 @@ class StaticKeyMixer(Attention):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         for name in self.per_key:
-            if (loaded := state_dict.get(prefix + name)) is not None:
+            loaded, own = state_dict.get(prefix + name), getattr(self, name)
+            # Other heads or channels are left for torch to refuse.
+            if loaded is not None and (len(loaded), *loaded.shape[3:]) == (len(own), *own.shape[3:]):
                 state_dict[prefix + name] = self._resized(loaded)
         super()._load_from_state_dict(state_dict, prefix, *args)
 

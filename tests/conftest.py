@@ -36,7 +36,8 @@ def quick() -> Recipe:
 def study(tmp_path: Path) -> Study:
     study = Study("s", tmp_path)
     with study.owned():
-        study.begin({"backbone": "caformer_micro", "recipe": {"name": "r", "img_size": 32}, "data": {"name": "d"}})
+        recipe, data = {"name": "r", "img_size": 32}, {"name": "d", "fingerprint": "0"}
+        study.begin({"space": "s", "backbone": "caformer_micro", "recipe": recipe, "budget": 4, "data": data})
     return study
 
 

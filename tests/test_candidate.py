@@ -43,7 +43,9 @@ def test_switches_that_matter_make_another_candidate():
         ("caformer_s18-dwconv-attn", "has 2 stages, expected <backbone>"),
         ("caformer_s18-dwconv-ska.h0-attn-attn", "unknown switch 'h0' in 'ska.h0'"),
         ("caformer_s18-dwconv-ska.fast-attn-attn", "unknown switch 'fast' in 'ska.fast'"),
-        ("caformer_s18-dwconv-ska.h4.h8-attn-attn", "2 head counts in 'ska.h4.h8', expected one"),
+        ("caformer_s18-dwconv-ska.h4.h8-attn-attn", "'ska.h4.h8' says something twice"),
+        ("caformer_s18-dwconv-ska.x8.h8-attn-attn", "unknown switch 'x8' in 'ska.x8.h8'"),
+        ("caformer_s18-dwconv-ska.noscale.noscale-attn-attn", "'ska.noscale.noscale' says something twice"),
     ],
 )
 def test_wrong_text_says_what_was_found_and_what_was_wanted(text, wanted):

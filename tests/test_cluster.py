@@ -1,12 +1,13 @@
 """Rungs with invented curves: no model, no Ray process."""
 
+import signal
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
 
-from cluster import Rungs
+from cluster import Interrupts, Report, Rungs
 from results.records import EpochRecord
 from trainers.recipes import DIGITS
 
@@ -59,8 +60,29 @@ def test_a_trial_that_goes_on_after_a_restart_is_judged_at_its_next_rung():
 
 
 def test_diverged_epochs_are_not_put_on_a_rung():
-    rungs = Rungs(RECIPE, [epoch("nan", 2, None)], [])
-    assert decisions(rungs, ("a", 2, 1)) == ["CONTINUE"]
+    restarted = Rungs(RECIPE, [epoch("nan", 2, None)], [])
+    live = Rungs(RECIPE, [], [])
+    live.on_trial_add(None, trial("nan"))
+    live.on_trial_complete(None, trial("nan"), {"epoch": 2, "top1": 0.0, "diverged": True})
+    assert decisions(live, ("a", 2, -1)) == decisions(restarted, ("a", 2, -1)) == ["CONTINUE"]
+
+
+def test_a_trial_whose_stop_was_lost_is_due_after_a_restart():
+    past = [epoch("a", 2, 60), epoch("b", 2, 40, second=1), epoch("paper", 2, 30, second=2), epoch("c", 1, 0, second=3)]
+    assert Rungs(RECIPE, past, {"paper"}).due == {"b"}
+
+
+def test_an_interrupt_before_tune_listens_waits_for_its_loop():
+    interrupts, passed_on = Interrupts(), []
+    with interrupts:
+        signal.raise_signal(signal.SIGTERM)  # no handler of SIGUSR1 yet: passing it on now would end the process
+        before = signal.signal(signal.SIGUSR1, lambda number, frame: passed_on.append(number))
+        report = Report(None, interrupts)
+        report.on_step_begin(0, [])
+        report.on_step_begin(1, [])
+        signal.signal(signal.SIGUSR1, before)
+    assert interrupts.received == signal.SIGTERM
+    assert passed_on == [signal.SIGUSR1]
 
 
 def test_a_recipe_shorter_than_its_first_rung_stops_nobody_early():
@@ -77,5 +99,7 @@ def test_a_trial_gets_a_gpu_where_there_are_any(monkeypatch, total, wanted):
     assert cluster._share(None, None) == wanted
     with pytest.raises(ValueError, match="a trial wants 1 CPUs and 3 GPUs, the nodes have"):
         cluster._share(1, 3.0)
+    with pytest.raises(ValueError, match=r"1\.5 GPUs a trial, expected a fraction of one or a whole number"):
+        cluster._share(1, 1.5)
     if "GPU" in total:
         assert cluster._share(None, 0.25) == (2, 0.25)

@@ -9,7 +9,7 @@ import pytest
 from conftest import SHARED
 from PIL import Image
 
-from trainers.data import load
+from trainers.data import load, validation_split
 
 
 def picture(value, size=(10, 8), mode="RGB"):
@@ -67,6 +67,53 @@ def test_gray_images_have_one_channel(class_folders):
     assert load(str(class_folders), 6).channels == 1
 
 
+@pytest.mark.parametrize("mode", ["1", "LA"])
+def test_black_and_white_and_transparent_gray_are_gray(class_folders, mode):
+    for path in class_folders.rglob("*.png"):
+        picture(9, mode="L").convert(mode).save(path)
+    assert load(str(class_folders), 6).channels == 1
+
+
+def test_sixteen_bits_are_scaled_and_not_clipped(class_folders):
+    for path in class_folders.rglob("*.png"):
+        Image.fromarray(np.full((8, 8), 128 * 256, np.uint16)).save(path)
+    data = load(str(class_folders), 6)
+    assert (data.train_images == 128).all()
+
+
+def test_floating_point_pixels_are_refused(class_folders):
+    path = class_folders / "train" / "cat" / "0.tiff"
+    Image.fromarray(np.zeros((8, 8), np.float32)).save(path)
+    with pytest.raises(ValueError, match=r"0\.tiff cannot be decoded: its pixels are floating-point"):
+        load(str(class_folders), 6)
+
+
+def test_hidden_files_and_folders_are_passed_over(class_folders):
+    (class_folders / "train" / ".ipynb_checkpoints").mkdir()
+    (class_folders / "train" / "cat" / "._0.png").write_bytes(b"not an image")
+    assert load(str(class_folders), 6).classes == ("cat", "dog")
+
+
+def test_linked_folders_are_followed(class_folders, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    picture(1).save(elsewhere / "9.png")
+    (class_folders / "train" / "cat" / "more").symlink_to(elsewhere)
+    assert len(load(str(class_folders), 6).train_labels) == 7
+
+
+def test_a_class_without_images_is_named(class_folders):
+    (class_folders / "train" / "emu").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"no images in .*train/emu"):
+        load(str(class_folders), 6)
+
+
+def test_where_there_are_both_the_test_split_is_test_and_not_val(class_folders):
+    import shutil
+
+    shutil.copytree(class_folders / "val" / "cat", class_folders / "test" / "cat")
+    assert load(str(class_folders), 6).test_labels.tolist() == [0, 0]
+
+
 def test_one_colour_image_makes_the_data_colour(class_folders):
     for path in (class_folders / "train").rglob("*.png"):
         picture(9, mode="L").save(path)
@@ -81,6 +128,32 @@ def test_parquet_in_hugging_face_layout(tmp_path, column):
     data = load(str(tmp_path), 6)
     assert data.classes == ("no", "yes")
     assert data.train_labels.tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize("metadata", ["null", "[]", '{"info": null}', '{"info": {"features": {"label": null}}}', "{"])
+def test_odd_metadata_are_no_class_names(tmp_path, metadata):
+    write_parquet(tmp_path, metadata={"huggingface": metadata})
+    assert load(str(tmp_path), 6).classes == ("0", "1")
+
+
+def test_an_empty_parquet_is_named(tmp_path):
+    write_parquet(tmp_path)
+    for name in ("train", "test"):
+        pq.write_table(pq.read_table(tmp_path / f"{name}.parquet").slice(0, 0), tmp_path / f"{name}.parquet")
+    with pytest.raises(ValueError, match="no training images"):
+        load(str(tmp_path), 6)
+
+
+def test_a_split_holds_every_class_on_both_sides():
+    labels = np.repeat([0, 1, 2], 10)
+    kept, held_out = validation_split(labels, 0.2)
+    assert sorted(kept + held_out) == list(range(30))
+    assert np.bincount(labels[held_out]).tolist() == [2, 2, 2]
+
+
+def test_a_class_too_small_to_split_is_refused():
+    with pytest.raises(ValueError, match="least populated class"):
+        validation_split(np.array([0, 0, 0, 0, 1]), 0.2)
 
 
 def test_parquet_without_class_names_counts_its_labels(tmp_path):
@@ -167,10 +240,10 @@ def test_parquet_without_labels_is_refused(tmp_path):
         load(str(tmp_path), 6)
 
 
-@pytest.mark.parametrize("label", ["cat", 1.5])
+@pytest.mark.parametrize("label", ["cat", "", 1.5, 0.0, -1, 300_000_000])
 def test_labels_must_be_whole_numbers(tmp_path, label):
     write_parquet(tmp_path, labels=(label,) * 3)
-    with pytest.raises(ValueError, match="expected whole numbers from 0"):
+    with pytest.raises(ValueError, match=r"train\.parquet: label .*, expected whole numbers from 0 to below 100000"):
         load(str(tmp_path), 6)
 
 

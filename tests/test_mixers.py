@@ -92,6 +92,11 @@ def test_keys_constant_over_the_grid_keep_the_output_at_another_size(cls, softma
     torch.testing.assert_close(out_large[0, middle_large], out_small[0, middle_small], atol=1e-5, rtol=1e-4)
 
 
+def test_keys_of_other_heads_are_refused_by_name():
+    with pytest.raises(RuntimeError, match="size mismatch for key"):
+        SKA(8, 2, (4, 4)).load_state_dict(SKA(8, 4, (3, 3)).state_dict())
+
+
 def test_resizing_is_that_of_timm_position_embeddings():
     from timm.layers import resample_abs_pos_embed
 

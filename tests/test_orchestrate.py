@@ -1,6 +1,8 @@
 """The command line without launching anything: the plan, the listing, and wrong input."""
 
 import re
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from orchestrate import main, make_plan
+from orchestrate import commit, main, make_plan, missing
 from orchestrate import parser as command_line
+from results.__main__ import main as show
+from results.records import EpochRecord
 from trainers.__main__ import main as train
 
 
@@ -73,6 +77,9 @@ def test_list_prints_every_candidate_with_its_cost_and_launches_nothing(capsys, 
         (["--space", "placement", "--trials", "-3"], "--trials -3, expected 0 or more"),
         (["--space", "placement", "--epochs", "-1"], "-1 epochs, expected 1 to 12"),
         (["--space", "placement", "--gpus-per-trial", "-0.5"], "--gpus-per-trial -0.5, expected 0 or more"),
+        (["--space", "placement", "--data", ""], "recipe 'digits' needs --data"),
+        (["--space", "placement", "--data", "~nosuchuser/x"], "no data at ~nosuchuser/x"),
+        (["--space", "placement", "--gpus-per-trial", "nan"], "--gpus-per-trial nan, expected 0 or more"),
         (["--space", "placement", "--trials", "1000"], "1000 trials beyond the published ones"),
         (["--space", "placement", "--study", "../x"], "bad study name '../x'"),
         ([], "the following arguments are required: --space"),
@@ -120,6 +127,43 @@ def test_another_recipe_in_the_same_study_gets_one_line(capsys, tmp_path):
     assert "recipe.stop_epoch None, now 2" in message
 
 
+def test_the_same_images_under_another_name_are_the_same_data(tmp_path):
+    begun, renamed = plan("--results", str(tmp_path)), plan("--results", str(tmp_path))
+    with begun.study.owned():
+        begun.study.begin(begun.settings())
+        renamed = replace(renamed, data=replace(renamed.data, name="elsewhere"))
+        renamed.study.begin(renamed.settings())
+    assert renamed.study.settings()["data"]["name"] == "elsewhere"
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "{}", "{"])
+def test_damaged_settings_get_one_line(capsys, tmp_path, content):
+    (tmp_path / "placement").mkdir()
+    (tmp_path / "placement" / "study.json").write_text(content)
+    assert "study.json is damaged" in refusal(capsys, "--space", "placement", "--results", tmp_path)
+    assert "study.json is damaged" in refusal(capsys, "placement", "--results", tmp_path, entry=show)
+
+
+def test_a_trial_without_all_of_its_rows_is_pending(tmp_path):
+    asked = plan("--results", str(tmp_path))
+    records = [replace(record, status="done", epoch=1) for record in asked.trials()[:2]]
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    row = {"train_loss": 1.0, "val_loss": 1.0, "top1": 1.0, "lr": 1.0, "seconds": 1.0, "finished_at": at}
+    with asked.study.owned():
+        for record in records:
+            asked.study.write("trials", record.key, [record])
+        key = records[0].key
+        asked.study.write("epochs", key, [EpochRecord(key=key, candidate="c", seed=0, epoch=1, **row)])
+    _, pending = missing(asked)
+    assert [record.key for record in pending] == [record.key for record in asked.trials()[1:]]
+    assert pending[0].epoch == 0
+
+
+def test_without_git_there_is_no_commit(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert commit.__wrapped__() == ""
+
+
 def test_a_study_in_use_exits_with_4(capsys, tmp_path):
     with plan("--results", str(tmp_path)).study.owned():
         assert main(["--space", "placement", "--results", str(tmp_path)]) == 4
@@ -156,7 +200,5 @@ def test_the_trainer_trains_without_ray(capsys, tmp_path):
 
 
 def test_the_repository_knows_its_commit():
-    from orchestrate import commit
-
     inside = (Path(__file__).parents[1] / ".git").exists()
     assert bool(re.fullmatch(r"[0-9a-f]{12}\+?", commit())) == inside

@@ -15,6 +15,10 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 
+def test_nothing_is_left_to_fill_in():
+    assert not re.findall(r"@[A-Z_]+@", README)
+
+
 def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 

@@ -78,6 +78,12 @@ def test_learning_curves_average_seeds():
     assert points.to_dict("records") == [{**where, "mean": 92.0, "low": 90.0, "high": 94.0, "seeds": 2}]
 
 
+def test_a_learning_curve_ends_with_the_first_of_its_seeds():
+    trials = pd.DataFrame({"key": ["a", "b"], "placement": BASE})
+    epochs = pd.DataFrame({"key": ["a", "a", "b"], "epoch": [1, 2, 1], "top1": [50.0, 99.0, 40.0]})
+    assert learning_curves(trials, epochs, published=[BASE])["epoch"].tolist() == [1]
+
+
 def test_published_learning_curves_come_first_and_in_their_order():
     placements = ["a", "b", "c"]
     trials = pd.DataFrame({"key": placements, "placement": placements})

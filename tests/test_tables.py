@@ -6,7 +6,7 @@ from conftest import trial_record
 
 from results import paper
 from results.records import CostRecord
-from results.tables import placement_table, to_latex, to_markdown, typeset
+from results.tables import _escape, placement_table, to_latex, to_markdown, typeset
 
 BASE, SKA2 = "dwconv-dwconv-attn-attn", "dwconv-ska-attn-attn"
 OTHER, FURTHER = "ska-ska-ska-ska", "attn-attn-attn-attn"
@@ -16,7 +16,7 @@ def frames(*trials):
     cost = CostRecord(
         key="k",
         candidate=f"caformer_micro-{BASE}",
-        device="d",
+        device="CPU",
         img_size=32,
         batch_size=1,
         num_params=351_480,
@@ -33,7 +33,7 @@ def table(*trials):
 
 
 def done(placement, seed, test):
-    return trial_record(placement, seed, status="done", epoch=4, top1=test + 1, test_top1=test)
+    return trial_record(placement, seed, status="done", epoch=4, top1=test + 1, test_top1=test, device="CPU")
 
 
 def test_the_papers_seven_rows_stand_in_its_order_with_its_numbers():
@@ -50,7 +50,20 @@ def test_seeds_are_averaged():
 def test_a_seed_behind_a_rung_is_not_averaged_with_finished_ones():
     stopped = trial_record(BASE, 1, status="stopped", epoch=2, top1=10.0)
     row = table(done(BASE, 0, 90.0), stopped).loc[BASE]
-    assert (row.status, row.seeds, row.val_top1) == ("done", 1, 91.0)
+    assert (row.status, row.seeds, row.val_top1) == ("1 done, 1 stopped at epoch 2", 1, 91.0)
+
+
+def test_a_diverged_seed_is_counted_and_not_averaged():
+    diverged = trial_record(BASE, 1, status="diverged", epoch=4, top1=None)
+    row = table(done(BASE, 0, 90.0), diverged).loc[BASE]
+    assert (row.status, row.seeds, row.test_top1) == ("1 diverged at epoch 4, 1 done", 1, 90.0)
+
+
+def test_costs_are_those_of_the_device_that_the_trials_ran_on():
+    trials, costs, published = frames(done(BASE, 0, 90.0))
+    elsewhere = costs.assign(device="a faster one", images_per_second=99_999.0)
+    table = placement_table(trials, pd.concat([costs, elsewhere]), published)
+    assert table["images_per_second"].dropna().tolist() == [3752.9]
 
 
 def test_other_placements_follow_the_furthest_first():
@@ -90,3 +103,7 @@ def test_latex_is_balanced_escaped_and_uses_booktabs():
     assert r"\toprule" in latex
     assert r"caformer\_micro, 100 \% $\pm$ 1" in latex
     assert not re.search(r"(?<!\\)[%_#]|±", latex)
+
+
+def test_latex_escapes_what_a_folder_may_be_called():
+    assert _escape("a$\\b_{x}~^") == r"a\$\textbackslash{}b\_\{x\}\textasciitilde{}\textasciicircum{}"

@@ -1,3 +1,4 @@
+import json
 import math
 from dataclasses import replace
 
@@ -5,8 +6,8 @@ import pytest
 import torch
 
 from searchspace.candidate import Candidate
-from trainers.checkpoint import load_checkpoint
 from trainers.training import Trainer
+from trainers.trial import Trial
 
 CANDIDATE = Candidate.parse("caformer_micro-dwconv-cska-ska-attn")
 
@@ -56,21 +57,56 @@ def test_a_finished_run_has_nothing_left_to_train(shapes, quick, tmp_path):
     assert list(again.epochs()) == []
 
 
-def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(shapes, quick, tmp_path):
+def trained_for_two_epochs(shapes, recipe, folder):
+    trainer = Trainer(CANDIDATE, recipe, shapes, 0, folder)
+    for epoch in trainer.epochs():
+        if epoch.epoch == 2:
+            return trainer
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("model.safetensors", "half"),
+        ("trainer.json", "{"),
+        ("trainer.json", "[]"),
+        ("trainer.json", '{"optimizer": {}, "history": []}'),
+        ("trainer.json", '{"optimizer": {}, "history": [{}, {}], "identity": IDENTITY, "scaler": {}}'),
+    ],
+)
+def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(shapes, quick, tmp_path, file, content):
+    identity = json.dumps(trained_for_two_epochs(shapes, quick, tmp_path).identity)
+    (tmp_path / "epoch-0002.bak").mkdir()
+    (tmp_path / "epoch-0002" / file).write_text(content.replace("IDENTITY", identity))
+    resumed = Trainer(CANDIDATE, quick, shapes, 0, tmp_path)
+    assert len(resumed.history) == 1
+    list(resumed.epochs())
+    assert torch.equal(weights(resumed), weights(trained(CANDIDATE, quick, shapes, 0)))
+
+
+def test_where_every_checkpoint_is_damaged_training_begins_anew(shapes, quick, tmp_path):
     trained(CANDIDATE, quick, shapes, 0, tmp_path)
     (tmp_path / "epoch-0003" / "model.safetensors").write_bytes(b"half")
-    assert len(Trainer(CANDIDATE, quick, shapes, 0, tmp_path).history) == 2
+    again = trained(CANDIDATE, quick, shapes, 0, tmp_path)
+    assert torch.equal(weights(again), weights(trained(CANDIDATE, quick, shapes, 0)))
 
 
-def test_two_checkpoints_are_kept_and_nothing_is_pickled(shapes, quick, tmp_path):
+@pytest.mark.parametrize("other", [{"seed": 1}, {"candidate": Candidate.parse("caformer_micro-ska-ska-ska-ska")}])
+def test_the_checkpoints_of_another_trial_are_refused(shapes, quick, tmp_path, other):
     trained(CANDIDATE, quick, shapes, 0, tmp_path)
-    names = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
+    with pytest.raises(ValueError, match=r"holds checkpoints of \{'candidate': .*, expected"):
+        Trainer(**{"candidate": CANDIDATE, "recipe": quick, "data": shapes, "seed": 0, "folder": tmp_path, **other})
+
+
+def test_two_checkpoints_are_kept_then_one_and_nothing_is_pickled(shapes, quick, tmp_path):
+    def names():
+        return sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
+
     files = ["model.safetensors", "optimizer.safetensors", "trainer.json"]
-    assert names == [f"epoch-000{epoch}/{file}" for epoch in (2, 3) for file in files]
-
-
-def test_no_checkpoint_is_no_state(tmp_path):
-    assert load_checkpoint(tmp_path, torch.device("cpu")) is None
+    trained_for_two_epochs(shapes, quick, tmp_path)
+    assert names() == [f"epoch-000{epoch}/{file}" for epoch in (1, 2) for file in files]
+    trained(CANDIDATE, quick, shapes, 0, tmp_path)
+    assert names() == [f"epoch-0003/{file}" for file in files]
 
 
 def test_stopping_early_keeps_the_schedule(shapes, quick):
@@ -94,6 +130,13 @@ def test_a_diverged_run_ends_at_its_first_bad_epoch(shapes, quick):
     assert math.isnan(epochs[0].top1)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_last_step_that_diverges_is_noticed_at_its_own_epoch(shapes, quick):
+    recipe = replace(quick, lr=1e30, warmup_epochs=0, batch_size=64)  # one step an epoch, and its loss is still finite
+    epochs = list(Trainer(CANDIDATE, recipe, shapes, 0).epochs())
+    assert [(math.isfinite(epoch.train_loss), epoch.diverged) for epoch in epochs] == [(True, True)]
+
+
 def test_validation_images_come_from_the_training_data_and_are_the_same_for_every_seed(shapes, quick):
     one, other = Trainer(CANDIDATE, quick, shapes, 0), Trainer(CANDIDATE, quick, shapes, 1)
     assert torch.equal(one.val_images, other.val_images)
@@ -110,11 +153,10 @@ def test_clipping_bounds_the_gradient(shapes, quick):
 
 
 def test_a_trial_reports_its_whole_history_and_reads_the_test_images_at_the_end(shapes, quick, tmp_path):
-    from trainers.trial import Trial
-
+    arguments = {"data": shapes, "recipe": quick, "checkpoints": tmp_path, "device": "cpu", "threads": 1}
     trial = Trial()
-    config = {"trial": {"key": "k", "candidate": str(CANDIDATE), "seed": 3}}
-    trial.setup(config, data=shapes, recipe=quick, checkpoints=tmp_path, threads=1)
+    config = {"trial": {"key": "k", "candidate": str(CANDIDATE), "seed": 3, "epoch": 0}}
+    trial.setup(config, **arguments)
     results = [trial.step() for _ in range(3)]
     assert repr(trial) == "caformer_micro-dwconv-cska-ska-attn seed 3"
     assert [len(result["history"]) for result in results] == [1, 2, 3]
@@ -122,5 +164,14 @@ def test_a_trial_reports_its_whole_history_and_reads_the_test_images_at_the_end(
     assert [result["done"] for result in results] == [False, False, True]
 
     again = Trial()
-    again.setup(config, data=shapes, recipe=quick, checkpoints=tmp_path, threads=1)
+    again.setup(config, **arguments)
     assert again.step() == results[-1]
+
+
+def test_an_epoch_whose_rows_were_lost_is_reported_before_the_next_is_trained(shapes, quick, tmp_path):
+    trained_for_two_epochs(shapes, quick, tmp_path / "k")
+    for rows, first in ((1, 2), (2, 3)):
+        trial = Trial()
+        config = {"trial": {"key": "k", "candidate": str(CANDIDATE), "seed": 0, "epoch": rows}}
+        trial.setup(config, data=shapes, recipe=quick, checkpoints=tmp_path, device="cpu", threads=1)
+        assert trial.step()["epoch"] == first

@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return _train(args)
     except (ValueError, OSError) as error:
-        print(f"trainers: error: {error}", file=sys.stderr)
+        print(f"trainers: error: {(str(error) or type(error).__name__).splitlines()[0]}", file=sys.stderr)
         return 2
 
 
@@ -32,7 +32,7 @@ def _train(args: argparse.Namespace) -> int:
     candidate, recipe = Candidate.parse(args.candidate), RECIPES[args.recipe]
     if not 0 <= args.seed < 2**32:
         raise ValueError(f"seed {args.seed}, expected 0 to {2**32 - 1}")
-    if not (data := args.data or recipe.data):
+    if not (data := recipe.data if args.data is None else args.data):
         raise ValueError(f"recipe {recipe.name!r} needs --data")
 
     from trainers.data import load

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-KEPT = 2  # the newest, and one to fall back to
 
-
-def save_checkpoint(folder: Path, epoch: int, model: dict, optimizer: dict, trainer: dict[str, Any]) -> None:
-    """Write one epoch's state under `folder` and drop all but the newest KEPT. OSError if it cannot be written."""
+def save_checkpoint(folder: Path, epoch: int, model: dict, optimizer: dict, trainer: dict[str, Any], kept: int) -> None:
+    """Write one epoch's state under `folder` and drop all but the newest `kept`. OSError if it cannot be written."""
     final = folder / f"epoch-{epoch:04d}"
     part = folder / f".{final.name}.part"
     shutil.rmtree(part, ignore_errors=True)
@@ -32,25 +31,27 @@ def save_checkpoint(folder: Path, epoch: int, model: dict, optimizer: dict, trai
     shutil.rmtree(final, ignore_errors=True)
     part.rename(final)
     _sync_folder(folder)
-    for old in _epochs(folder)[:-KEPT]:
+    for old in _epochs(folder)[:-kept]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def load_checkpoint(folder: Path, device: torch.device) -> tuple[dict, dict, dict[str, Any]] | None:
-    """Model, optimizer and trainer state of the newest readable checkpoint under `folder`, or None."""
+def checkpoints(folder: Path, device: torch.device) -> Iterator[tuple[dict, dict, dict[str, Any]]]:
+    """Model, optimizer and trainer state of each checkpoint under `folder` that can be read, the newest first."""
     for path in reversed(_epochs(folder)):
         try:
             trainer = json.loads((path / "trainer.json").read_text())
             model = load_file(path / "model.safetensors", device=str(device))
-            tensors = load_file(path / "optimizer.safetensors", device=str(device))
-            return model, _join_optimizer(tensors, trainer.pop("optimizer")), trainer
-        except (OSError, ValueError, KeyError, SafetensorError):
+            # The optimizer moves its state itself, and leaves step counters on the CPU where they cost no wait.
+            optimizer = _join_optimizer(load_file(path / "optimizer.safetensors"), trainer.pop("optimizer"))
+            if len(trainer["history"]) != int(path.name.removeprefix("epoch-")):
+                continue
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError):
             continue
-    return None
+        yield model, optimizer, trainer
 
 
 def _epochs(folder: Path) -> list[Path]:
-    return sorted(folder.glob("epoch-[0-9]*"), key=lambda path: int(path.name.removeprefix("epoch-")))
+    return sorted(folder.glob("epoch-[0-9][0-9][0-9][0-9]"))
 
 
 def _split_optimizer(state: dict) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import platform
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -60,10 +62,12 @@ def count_all(
     return {candidate: (int(total[0]), int(total[1])) for candidate, total in totals.items()}
 
 
-def measure(candidate: Candidate, recipe: Recipe, channels: int, num_classes: int, threads: int = 1) -> Cost:
+def measure(
+    candidate: Candidate, recipe: Recipe, channels: int, num_classes: int, device: str = "cpu", threads: int = 1
+) -> Cost:
     """Speed and memory of `candidate` at the recipe's image and batch size. Nothing else should run meanwhile."""
     torch.set_num_threads(threads)
-    trainer = Trainer(candidate, recipe, _noise(recipe, channels, num_classes), seed=0)
+    trainer = Trainer(candidate, recipe, _noise(recipe, channels, num_classes), seed=0, device=device)
     images, labels = trainer.train_images[: recipe.batch_size], trainer.train_labels[: recipe.batch_size]
     num_params, flops = count(candidate, recipe.img_size, channels, num_classes)
 
@@ -76,27 +80,34 @@ def measure(candidate: Candidate, recipe: Recipe, channels: int, num_classes: in
 
 
 def device_name(device: torch.device) -> str:
-    """The GPU's name, or `CPU` with the number of threads."""
+    """The GPU's name, or the processor's with the number of threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
-    return f"CPU, {threads} thread{'s' if threads > 1 else ''}"
+    return f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}"
 
 
-def device_here(threads: int) -> str:
-    """The name of the device that a trial in this process would use."""
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def device_here(device: str, threads: int) -> str:
+    """The name of `device`, as a trial of so many threads in this process would report it."""
     torch.set_num_threads(threads)
-    return device_name(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    return device_name(torch.device(device))
 
 
 def _noise(recipe: Recipe, channels: int, num_classes: int) -> ImageData:
-    """Just enough random images that the training split holds one batch and the validation split every class."""
-    number = int(max(recipe.batch_size / (1 - recipe.val_fraction), num_classes / recipe.val_fraction)) + num_classes
-    labels = np.arange(2 * number, dtype=np.int64) % num_classes
-    shape = (len(labels), recipe.img_size, recipe.img_size, channels)
+    """Just enough random images, of the first two classes, that the training split holds one batch."""
+    number = int(max(recipe.batch_size / (1 - recipe.val_fraction), 2 / recipe.val_fraction)) + 4
+    labels = np.arange(number, dtype=np.int64) % 2
+    shape = (number, recipe.img_size, recipe.img_size, channels)
     images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    classes = tuple(map(str, range(num_classes)))
-    return ImageData("noise", images, labels, images[:num_classes], labels[:num_classes], classes)
+    return ImageData("noise", images, labels, images[:2], labels[:2], tuple(map(str, range(num_classes))))
 
 
 def _images_per_second(run: Callable[[], object], images: int) -> float:
@@ -114,7 +125,7 @@ def _peak_memory(trainer: Trainer, run: Callable[[], object]) -> int:
         torch.cuda.reset_peak_memory_stats(trainer.device)
         run()
         return torch.cuda.max_memory_allocated(trainer.device)
-    trainer.optimizer.zero_grad(set_to_none=True)  # a step drops and makes gradients anew
+    trainer.optimizer.zero_grad(set_to_none=True)  # as a step does first; they are no part of what it allocates
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
         run()
     events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +21,8 @@ Array = np.ndarray
 IMAGE_COLUMNS = ("image", "img")
 LABEL_COLUMNS = ("label", "labels", "fine_label")
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
-TEST_SPLITS = ("val", "test")
+TEST_SPLITS = ("test", "val")
+MAX_CLASSES = 100_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +70,7 @@ def load(data: str, img_size: int) -> ImageData:
         return _digits(img_size)
     if data.startswith("torch/"):
         return _torchvision(data, img_size)
-    folder = Path(data).expanduser()
+    folder = Path(os.path.expanduser(data))  # Path's own raises where there is no such user
     if not folder.is_dir():
         raise FileNotFoundError(f"no data at {data}, expected digits, a folder, or torch/<name>:<root>")
     if (folder / "train.parquet").exists():
@@ -76,6 +78,16 @@ def load(data: str, img_size: int) -> ImageData:
     if (folder / "train").is_dir():
         return _class_folders(folder, img_size)
     raise FileNotFoundError(f"{folder} has neither train.parquet nor a train/ folder")
+
+
+def validation_split(labels: Array, val_fraction: float) -> tuple[list[int], list[int]]:
+    """Indices to train on and indices held out for validation, the same for every trial; every class in both.
+
+    ValueError if a class has too few images for that.
+    """
+    from sklearn.model_selection import train_test_split
+
+    return train_test_split(range(len(labels)), test_size=val_fraction, stratify=labels, random_state=0)
 
 
 def _digits(img_size: int) -> ImageData:
@@ -99,6 +111,8 @@ def _class_folders(folder: Path, img_size: int) -> ImageData:
     if extra := sorted(set(_class_names(test)) - set(classes)):
         raise ValueError(f"{test} has class {extra[0]!r}, which {folder / 'train'} lacks")
     arrays = []
+    if empty := [name for name in classes if not _image_files(folder / "train" / name)]:
+        raise FileNotFoundError(f"no images in {folder / 'train' / empty[0]}")
     for split in (folder / "train", test):
         files = [(path, label) for label, name in enumerate(classes) for path in _image_files(split / name)]
         if not files:
@@ -109,17 +123,20 @@ def _class_folders(folder: Path, img_size: int) -> ImageData:
 
 
 def _class_names(split: Path) -> list[str]:
-    if not (names := sorted(path.name for path in split.iterdir() if path.is_dir())):
+    folders = (path.name for path in split.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if not (names := sorted(folders)):
         raise FileNotFoundError(f"{split} has no class folders")
     return names
 
 
 def _image_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    files = (Path(root, name) for root, _, names in os.walk(folder, followlinks=True) for name in names)
+    return sorted(path for path in files if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."))
 
 
 def _parquet(folder: Path, img_size: int) -> ImageData:
-    test = next((folder / f"{name}.parquet" for name in ("test", "val") if (folder / f"{name}.parquet").exists()), None)
+    files = (folder / f"{name}.parquet" for name in TEST_SPLITS)
+    test = next((file for file in files if file.exists()), None)
     if test is None:
         raise FileNotFoundError(f"{folder} has train.parquet but neither test.parquet nor val.parquet")
     arrays, names = [], None
@@ -127,12 +144,12 @@ def _parquet(folder: Path, img_size: int) -> ImageData:
         table = _read_table(file)
         images = _column(table, IMAGE_COLUMNS, file)
         labels = _column(table, LABEL_COLUMNS, file)
-        if odd := next((label for label in labels if not isinstance(label, int)), None):
-            raise ValueError(f"{file}: label {odd!r}, expected whole numbers from 0")
+        if odd := [label for label in labels if not isinstance(label, int) or not 0 <= label < MAX_CLASSES]:
+            raise ValueError(f"{file}: label {odd[0]!r}, expected whole numbers from 0 to below {MAX_CLASSES}")
         names = names or _label_names(table)
         arrays.append(_stack((_decode_cell(cell, file, row) for row, cell in enumerate(images)), img_size))
         arrays.append(np.array(labels, np.int64))
-    classes = names or [str(label) for label in range(int(arrays[1].max()) + 1)]
+    classes = names or [str(label) for label in range(int(arrays[1].max(initial=-1)) + 1)]
     return _image_data(folder.resolve().name, arrays, classes)
 
 
@@ -160,9 +177,11 @@ def _label_names(table: Table) -> list[str] | None:
     """Class names from the metadata that Hugging Face's datasets write, if they are there."""
     import json
 
-    metadata = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
-    features = metadata.get("info", {}).get("features", {})
-    return next((features[name]["names"] for name in LABEL_COLUMNS if "names" in features.get(name, {})), None)
+    try:
+        features = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
+        return next(list(features[name]["names"]) for name in LABEL_COLUMNS if name in features)
+    except (TypeError, KeyError, ValueError, StopIteration):
+        return None
 
 
 def _decode_cell(cell: object, file: Path, row: int) -> Image.Image:
@@ -197,6 +216,8 @@ def _decode(source: Path | io.BytesIO, where: object) -> Image.Image:
     try:
         image = Image.open(source)
         image.load()
+        if image.mode == "F":
+            raise ValueError("its pixels are floating-point numbers of unknown range")
         return image
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         reason = "not an image" if isinstance(error, UnidentifiedImageError) else str(error)
@@ -211,7 +232,9 @@ def _stack(images: Iterable[Image.Image], img_size: int) -> Array:
 
 
 def _square(image: Image.Image, img_size: int) -> Array:
-    image = image.convert("L" if image.mode in ("1", "L", "I;16", "I", "F") else "RGB")
+    if image.mode.startswith("I"):  # 16 bits, which Pillow would clip and not scale
+        image = Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
+    image = image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
     if image.size != (img_size, img_size):
         image = ImageOps.fit(image, (img_size, img_size), Image.Resampling.BICUBIC)
     return np.asarray(image).reshape(img_size, img_size, -1)

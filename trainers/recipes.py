@@ -70,7 +70,7 @@ class Recipe:
         """The same recipe ended after `epochs` epochs of its schedule; ValueError if it has fewer."""
         if not 1 <= epochs <= self.budget:
             raise ValueError(f"{epochs} epochs, expected 1 to {self.budget}, the budget of recipe {self.name!r}")
-        return replace(self, stop_epoch=epochs)
+        return self if epochs == self.budget else replace(self, stop_epoch=epochs)
 
 
 # scikit-learn's 1,797 handwritten digits, 8 x 8 upsampled to 32 x 32: shows that the whole path works, on any laptop.

@@ -11,29 +11,27 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
 from searchspace.backbones import build
 from searchspace.candidate import Candidate
 from trainers.augment import random_crop, random_hflip
-from trainers.checkpoint import load_checkpoint, save_checkpoint
-from trainers.data import Array, ImageData
+from trainers.checkpoint import checkpoints, save_checkpoint
+from trainers.data import Array, ImageData, validation_split
 from trainers.recipes import Recipe
 
 from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
 
 FINITE_CHECK = 50  # steps between looks at the loss, each of which waits for the device
-EVAL_BATCH = 500
-SPLIT_SEED = 0  # the validation split is the same for every trial
+STATISTICS_IMAGES = 2000  # training images that the mean and deviation of pixels are taken from
 
 
 @dataclass(frozen=True)
 class Epoch:
     """What one epoch gave: `top1` in percent of the validation split, `lr` at its last step, `seconds` of wall clock.
 
-    A diverged epoch has a train loss that is not finite and no validation figures (NaN).
+    A diverged epoch has a loss that is not finite, and no top-1 (NaN).
     """
 
     epoch: int  # completed epochs, from 1
@@ -46,8 +44,8 @@ class Epoch:
 
     @property
     def diverged(self) -> bool:
-        """Whether the training loss stopped being a number."""
-        return not math.isfinite(self.train_loss)
+        """Whether a loss stopped being a number."""
+        return not (math.isfinite(self.train_loss) and math.isfinite(self.val_loss))
 
 
 class Trainer:
@@ -63,8 +61,27 @@ class Trainer:
         device: str | None = None,
     ) -> None:
         self.recipe, self.seed, self.folder = recipe, seed, folder
+        self.identity = {
+            "candidate": str(candidate),
+            "recipe": recipe.fingerprint,
+            "data": data.fingerprint,
+            "seed": seed,
+        }
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self._place(data)
+        self._begin(candidate, data)
+        for model, optimizer, trainer in checkpoints(folder, self.device) if folder else ():
+            if trainer.get("identity") != self.identity:
+                raise ValueError(f"{folder} holds checkpoints of {trainer.get('identity')}, expected {self.identity}")
+            try:
+                self._restore(model, optimizer, trainer)
+                break
+            except (KeyError, TypeError, ValueError, AttributeError, RuntimeError):
+                self._begin(candidate, data)  # undo what a damaged checkpoint has half loaded
+
+    def _begin(self, candidate: Candidate, data: ImageData) -> None:
+        """A model, an optimizer and a schedule as they are before the first epoch."""
+        recipe = self.recipe
         torch.manual_seed(self._noise_seed(0))
         self.model: nn.Module = build(
             candidate,
@@ -93,8 +110,6 @@ class Trainer:
         self.autocast = torch.autocast(self.device.type, getattr(torch, amp or "bfloat16"), enabled=amp is not None)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=amp == "float16")
         self.history: list[Epoch] = []
-        if folder is not None and (state := load_checkpoint(folder, self.device)):
-            self._restore(*state)
 
     @property
     def finished(self) -> bool:
@@ -110,6 +125,7 @@ class Trainer:
             top1 = val_loss = math.nan
             if math.isfinite(train_loss):
                 top1, val_loss = self._evaluate(self.val_images, self.val_labels)
+                top1 = top1 if math.isfinite(val_loss) else math.nan
             lr = self.optimizer.param_groups[0]["lr"]
             epoch = Epoch(number + 1, train_loss, val_loss, top1, lr, time.monotonic() - start, time.time())
             self.history.append(epoch)
@@ -121,19 +137,14 @@ class Trainer:
         return self._evaluate(self.test_images, self.test_labels)[0]
 
     def _place(self, data: ImageData) -> None:
-        kept, held_out = train_test_split(
-            range(len(data.train_labels)),
-            test_size=self.recipe.val_fraction,
-            stratify=data.train_labels,
-            random_state=SPLIT_SEED,
-        )
+        kept, held_out = validation_split(data.train_labels, self.recipe.val_fraction)
         self.train_images = self._images(data.train_images[kept])
         self.train_labels = torch.from_numpy(data.train_labels[kept]).to(self.device)
         self.val_images = self._images(data.train_images[held_out])
         self.val_labels = torch.from_numpy(data.train_labels[held_out]).to(self.device)
         self.test_images = self._images(data.test_images.copy())
         self.test_labels = torch.from_numpy(data.test_labels.copy()).to(self.device)
-        pixels = data.train_images[kept].reshape(-1, data.channels)
+        pixels = data.train_images[kept[:STATISTICS_IMAGES]].reshape(-1, data.channels)
         self.mean = torch.tensor(pixels.mean(0), dtype=torch.float32, device=self.device).view(1, -1, 1, 1)
         self.std = torch.tensor(pixels.std(0), dtype=torch.float32, device=self.device).view(1, -1, 1, 1).clamp(min=1)
 
@@ -170,10 +181,10 @@ class Trainer:
 
     def step(self, images: Tensor, labels: Tensor) -> Tensor:
         """One optimizer step on uint8 images (B, C, H, W); the loss, still on the device."""
+        self.optimizer.zero_grad(set_to_none=True)
         with self.autocast:
             logits = self.model(self._normalised(images))
             loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
-        self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         if self.recipe.clip_grad is not None:
             self.scaler.unscale_(self.optimizer)
@@ -195,7 +206,8 @@ class Trainer:
         """Top-1 in percent and mean cross entropy."""
         self.model.eval()
         right = loss = 0.0
-        for part, target in zip(images.split(EVAL_BATCH), labels.split(EVAL_BATCH), strict=True):
+        size = self.recipe.batch_size
+        for part, target in zip(images.split(size), labels.split(size), strict=True):
             logits = self.predict(part)
             loss += F.cross_entropy(logits, target, reduction="sum").item()
             right += (logits.argmax(1) == target).sum().item()
@@ -203,11 +215,18 @@ class Trainer:
 
     def _save(self) -> None:
         if self.folder is not None:
-            trainer = {"history": [asdict(epoch) for epoch in self.history], "scaler": self.scaler.state_dict()}
-            epoch = len(self.history)
-            save_checkpoint(self.folder, epoch, self.model.state_dict(), self.optimizer.state_dict(), trainer)
+            trainer = {
+                "identity": self.identity,
+                "history": [asdict(epoch) for epoch in self.history],
+                "scaler": self.scaler.state_dict(),
+            }
+            kept = 1 if self.finished else 2  # the newest, and while it matters one to fall back to
+            save_checkpoint(
+                self.folder, len(self.history), self.model.state_dict(), self.optimizer.state_dict(), trainer, kept
+            )
 
     def _restore(self, model: dict, optimizer: dict, trainer: dict) -> None:
+        history = [Epoch(**epoch) for epoch in trainer["history"]]
         self.model.load_state_dict(model)
         self.optimizer.load_state_dict(optimizer)
         for parameter, values in self.optimizer.state.items():
@@ -216,4 +235,4 @@ class Trainer:
                 if isinstance(value, Tensor) and value.shape == parameter.shape:
                     values[name] = torch.empty_like(parameter).copy_(value)
         self.scaler.load_state_dict(trainer["scaler"])
-        self.history = [Epoch(**epoch) for epoch in trainer["history"]]
+        self.history = history

@@ -18,18 +18,26 @@ from trainers.training import Trainer
 class Trial:
     """One candidate and seed in a process of its own; goes on from its newest checkpoint."""
 
-    def setup(self, config: dict, data: ImageData, recipe: Recipe, checkpoints: Path, threads: int) -> None:
-        """`config["trial"]` names the key, the candidate and the seed."""
+    def setup(
+        self, config: dict, data: ImageData, recipe: Recipe, checkpoints: Path, device: str, threads: int
+    ) -> None:
+        """`config["trial"]` names key, candidate and seed, and says how many epochs have their rows already."""
         torch.set_num_threads(threads)
         trial = config["trial"]
         self.name = f"{trial['candidate']} seed {trial['seed']}"
         candidate = Candidate.parse(trial["candidate"])
-        self.trainer = Trainer(candidate, recipe, data, trial["seed"], checkpoints / trial["key"])
+        self.trainer = Trainer(candidate, recipe, data, trial["seed"], checkpoints / trial["key"], device)
+        self.reported = trial["epoch"]
         self.epochs = self.trainer.epochs()
 
     def step(self) -> dict[str, Any]:
-        """Train one epoch, and after the last one read the test images. All may be in the checkpoint already."""
-        next(self.epochs, None)
+        """Train one epoch, and after the last one read the test images.
+
+        Epochs that are in the checkpoint but whose rows were lost are reported first, without training.
+        """
+        if len(self.trainer.history) <= self.reported:
+            next(self.epochs, None)
+        self.reported = len(self.trainer.history)
         last, finished = self.trainer.history[-1], self.trainer.finished
         return {
             "epoch": last.epoch,
