@@ -78,6 +78,8 @@ class Cluster:
             for r in recorder.records.values()
             if r.status == "running"
         ]
+        if not trials:
+            return 0
         trainable = tune.with_parameters(
             TuneTrial,
             data=data,
@@ -158,8 +160,10 @@ class Rungs(ASHAScheduler):
             if record.top1 is not None:
                 trial = SimpleNamespace(config={"trial": {"key": record.key}})
                 self.on_trial_add(None, trial)
-                said[record.key] = self.on_trial_result(None, trial, {"epoch": record.epoch, "top1": record.top1})
-        self.due = {key for key, action in said.items() if action == self.STOP}  # judged, perhaps not yet stopped
+                action = self.on_trial_result(None, trial, {"epoch": record.epoch, "top1": record.top1})
+                said[record.key] = action, record.epoch
+        # Judged below the budget, and perhaps the run ended before it could stop them.
+        self.due = {key for key, (action, epoch) in said.items() if action == self.STOP and epoch < recipe.budget}
 
     def on_trial_add(self, controller: Any, trial: Any) -> None:
         super().on_trial_add(controller, _named(trial))
@@ -169,7 +173,7 @@ class Rungs(ASHAScheduler):
         return self.CONTINUE if _key(trial) in self.spared else action
 
     def on_trial_complete(self, controller: Any, trial: Any, result: dict) -> None:
-        if result["diverged"]:  # its top-1 is no measure for others
+        if result.get("diverged"):  # its top-1 is no measure for others
             self.on_trial_remove(controller, trial)
         else:
             super().on_trial_complete(controller, _named(trial), result)
@@ -222,6 +226,8 @@ class Interrupts:
 
     def _handle(self, number: int, frame: object) -> None:
         if self.received:
+            if sys.stdout.isatty():
+                print("\x1b[?25h", end="", flush=True)  # the live table hides the cursor
             os._exit(128 + number)
         self.received = number
         print("\nstopping the trials; once more ends at once", file=sys.stderr, flush=True)

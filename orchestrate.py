@@ -144,9 +144,8 @@ def make_plan(args: argparse.Namespace) -> Plan:
     if source == "digits":
         print("data: scikit-learn's digits, embedded; for real images: --recipe cifar10 --data DIR", flush=True)
     data = load(source, recipe.img_size)
-    validation_split(
-        data.train_labels, recipe.val_fraction
-    )  # a class too small for it is found here, not in each trial
+    # A class that is too small to be split is found here, and not by every trial.
+    validation_split(data.train_labels, recipe.val_fraction)
     return Plan(space, recipe, data, candidates, args.seeds, Study(study_name, args.results))
 
 

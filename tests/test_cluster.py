@@ -69,6 +69,7 @@ def test_diverged_epochs_are_not_put_on_a_rung():
 
 def test_a_trial_whose_stop_was_lost_is_due_after_a_restart():
     past = [epoch("a", 2, 60), epoch("b", 2, 40, second=1), epoch("paper", 2, 30, second=2), epoch("c", 1, 0, second=3)]
+    past += [epoch("finished", 8, 1, second=4)]
     assert Rungs(RECIPE, past, {"paper"}).due == {"b"}
 
 
