@@ -99,7 +99,7 @@ class Cluster:
                 name="tune",
                 storage_path=str(scratch),
                 verbose=0,
-                callbacks=[Report(recorder, interrupts)],
+                callbacks=[Listener(recorder, interrupts)],
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         )
@@ -182,7 +182,7 @@ class Rungs(ASHAScheduler):
         super().on_trial_remove(controller, _named(trial))
 
 
-class Report(tune.Callback):
+class Listener(tune.Callback):
     """Hands what Tune says to the recorder, and an interrupt to Tune."""
 
     def __init__(self, recorder: Recorder, interrupts: Interrupts) -> None:
@@ -192,9 +192,7 @@ class Report(tune.Callback):
         return {}  # Tune pickles its callbacks for Tuner.restore, which is not used here
 
     def on_step_begin(self, iteration: int, trials: list, **info: Any) -> None:
-        if self.interrupts.received and not self.interrupts.passed_on:
-            self.interrupts.passed_on = True
-            signal.raise_signal(signal.SIGUSR1)  # what Tune listens to once its loop runs
+        self.interrupts.pass_on()
 
     def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         self.recorder.started(_key(trial))
@@ -214,7 +212,7 @@ class Interrupts:
     """Makes Tune stop its trials at the first Ctrl-C or SIGTERM, and ends the process at the second."""
 
     received = 0
-    passed_on = False
+    _passed_on = False
 
     def __enter__(self) -> Interrupts:
         self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -223,6 +221,12 @@ class Interrupts:
     def __exit__(self, *error: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def pass_on(self) -> None:
+        """Tell Tune, once, of an interrupt that came. Only from within its loop: before, nothing catches its signal."""
+        if self.received and not self._passed_on:
+            self._passed_on = True
+            signal.raise_signal(signal.SIGUSR1)
 
     def _handle(self, number: int, frame: object) -> None:
         if self.received:

@@ -131,8 +131,7 @@ def make_plan(args: argparse.Namespace) -> Plan:
         if (value := getattr(args, name)) is not None and not value >= least:
             raise ValueError(f"--{name.replace('_', '-')} {value:g}, expected {least} or more")
     recipe = RECIPES[args.recipe] if args.epochs is None else RECIPES[args.recipe].cut(args.epochs)
-    if not (source := recipe.data if args.data is None else args.data):
-        raise ValueError(f"recipe {recipe.name!r} needs --data: a folder of images, of Parquet, or torch/<name>:<root>")
+    source = recipe.source(args.data)
     space = SPACES[args.space].on(recipe.backbone)
     study_name = args.study or (space.name if recipe.name == "digits" else f"{space.name}-{recipe.name}")
     candidates, problems = space.published_candidates(), space.problems(recipe.img_size)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cluster import Interrupts, Report, Rungs
+from cluster import Interrupts, Listener, Rungs
 from results.records import EpochRecord
 from trainers.recipes import DIGITS
 
@@ -78,9 +78,9 @@ def test_an_interrupt_before_tune_listens_waits_for_its_loop():
     with interrupts:
         signal.raise_signal(signal.SIGTERM)  # no handler of SIGUSR1 yet: passing it on now would end the process
         before = signal.signal(signal.SIGUSR1, lambda number, frame: passed_on.append(number))
-        report = Report(None, interrupts)
-        report.on_step_begin(0, [])
-        report.on_step_begin(1, [])
+        listener = Listener(None, interrupts)
+        listener.on_step_begin(0, [])
+        listener.on_step_begin(1, [])
         signal.signal(signal.SIGUSR1, before)
     assert interrupts.received == signal.SIGTERM
     assert passed_on == [signal.SIGUSR1]

@@ -203,6 +203,16 @@ def test_an_empty_folder_is_named(tmp_path):
         load(str(tmp_path), 6)
 
 
+@pytest.mark.parametrize("suffix", ["", ".parquet"])
+def test_nothing_to_test_on_is_said(class_folders, suffix):
+    if suffix:
+        write_parquet(class_folders)
+        (class_folders / "test.parquet").unlink()
+    (class_folders / "val").rename(class_folders / "spare")
+    with pytest.raises(FileNotFoundError, match=f"has train{suffix} but neither test{suffix} nor val{suffix}"):
+        load(str(class_folders), 6)
+
+
 def test_a_corrupt_image_is_named(class_folders):
     (class_folders / "train" / "cat" / "1.png").write_bytes(b"not an image")
     with pytest.raises(ValueError, match=r"cat/1\.png cannot be decoded: not an image") as error:

@@ -32,13 +32,12 @@ def _train(args: argparse.Namespace) -> int:
     candidate, recipe = Candidate.parse(args.candidate), RECIPES[args.recipe]
     if not 0 <= args.seed < 2**32:
         raise ValueError(f"seed {args.seed}, expected 0 to {2**32 - 1}")
-    if not (data := recipe.data if args.data is None else args.data):
-        raise ValueError(f"recipe {recipe.name!r} needs --data")
+    source = recipe.source(args.data)
 
     from trainers.data import load
     from trainers.training import Trainer
 
-    trainer = Trainer(candidate, recipe, load(data, recipe.img_size), args.seed, args.checkpoints)
+    trainer = Trainer(candidate, recipe, load(source, recipe.img_size), args.seed, args.checkpoints)
     for epoch in trainer.epochs():
         print(
             f"epoch {epoch.epoch:3}/{recipe.budget}  train loss {epoch.train_loss:.4f}  "

@@ -26,7 +26,7 @@ def save_checkpoint(folder: Path, epoch: int, model: dict, optimizer: dict, trai
     tensors, rest = _split_optimizer(optimizer)
     _write(part / "model.safetensors", save({name: tensor.contiguous() for name, tensor in model.items()}))
     _write(part / "optimizer.safetensors", save(tensors))
-    _write(part / "trainer.json", json.dumps({**trainer, "epoch": epoch, "optimizer": rest}).encode())
+    _write(part / "trainer.json", json.dumps({**trainer, "optimizer": rest}).encode())
     _sync_folder(part)
     shutil.rmtree(final, ignore_errors=True)
     part.rename(final)

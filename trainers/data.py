@@ -104,22 +104,28 @@ def _digits(img_size: int) -> ImageData:
 
 
 def _class_folders(folder: Path, img_size: int) -> ImageData:
-    test = next((folder / name for name in TEST_SPLITS if (folder / name).is_dir()), None)
-    if test is None:
-        raise FileNotFoundError(f"{folder} has train/ but neither val/ nor test/")
-    classes = _class_names(folder / "train")
+    train, test = folder / "train", _test_split(folder, "")
+    classes = _class_names(train)
     if extra := sorted(set(_class_names(test)) - set(classes)):
-        raise ValueError(f"{test} has class {extra[0]!r}, which {folder / 'train'} lacks")
+        raise ValueError(f"{test} has class {extra[0]!r}, which {train} lacks")
     arrays = []
-    if empty := [name for name in classes if not _image_files(folder / "train" / name)]:
-        raise FileNotFoundError(f"no images in {folder / 'train' / empty[0]}")
-    for split in (folder / "train", test):
-        files = [(path, label) for label, name in enumerate(classes) for path in _image_files(split / name)]
-        if not files:
+    for split in (train, test):
+        files = [_image_files(split / name) for name in classes]
+        if not any(files):
             raise FileNotFoundError(f"no images in {split}")
-        arrays.append(_stack((_decode(path, path) for path, _ in files), img_size))
-        arrays.append(np.array([label for _, label in files], np.int64))
+        if split == train and not all(files):
+            raise FileNotFoundError(f"no images in {train / classes[files.index([])]}")
+        arrays.append(_stack((_decode(path, path) for paths in files for path in paths), img_size))
+        arrays.append(np.repeat(np.arange(len(classes)), [len(paths) for paths in files]))
     return _image_data(folder.resolve().name, arrays, classes)
+
+
+def _test_split(folder: Path, suffix: str) -> Path:
+    """What stands beside `train<suffix>` in `folder` to test on."""
+    paths = [folder / f"{name}{suffix}" for name in TEST_SPLITS]
+    if found := next((path for path in paths if path.exists()), None):
+        return found
+    raise FileNotFoundError(f"{folder} has train{suffix} but neither {paths[0].name} nor {paths[1].name}")
 
 
 def _class_names(split: Path) -> list[str]:
@@ -135,12 +141,8 @@ def _image_files(folder: Path) -> list[Path]:
 
 
 def _parquet(folder: Path, img_size: int) -> ImageData:
-    files = (folder / f"{name}.parquet" for name in TEST_SPLITS)
-    test = next((file for file in files if file.exists()), None)
-    if test is None:
-        raise FileNotFoundError(f"{folder} has train.parquet but neither test.parquet nor val.parquet")
     arrays, names = [], None
-    for file in (folder / "train.parquet", test):
+    for file in (folder / "train.parquet", _test_split(folder, ".parquet")):
         table = _read_table(file)
         images = _column(table, IMAGE_COLUMNS, file)
         labels = _column(table, LABEL_COLUMNS, file)
@@ -208,7 +210,7 @@ def _torchvision(data: str, img_size: int) -> ImageData:
             raise ValueError(f"data {data!r}: {error}") from error
         images, labels = zip(*dataset, strict=True)
         arrays += [_stack(images, img_size), np.array(labels, np.int64)]
-        classes = [str(name) for name in dataset.classes]
+        classes = list(map(str, dataset.classes))
     return _image_data(name, arrays, classes)
 
 

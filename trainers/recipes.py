@@ -66,6 +66,14 @@ class Recipe:
         """Eight hexadecimal digits that change when any field does."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:8]
 
+    def source(self, data: str | None) -> str:
+        """The data to train on: `data`, as the command line names it, or the recipe's own. ValueError if neither is."""
+        if not (source := self.data if data is None else data):
+            raise ValueError(
+                f"recipe {self.name!r} needs --data: a folder of images or Parquet, or torch/<name>:<root>"
+            )
+        return source
+
     def cut(self, epochs: int) -> Recipe:
         """The same recipe ended after `epochs` epochs of its schedule; ValueError if it has fewer."""
         if not 1 <= epochs <= self.budget:
