@@ -115,4 +115,8 @@ CIFAR10 = Recipe(
     rung_factor=2,
 )
 
-RECIPES = {recipe.name: recipe for recipe in (DIGITS, CIFAR10)}
+# The same in three epochs, so that many seeds fit into an hour: for verdicts about this scale, not for accuracy.
+# Expect 65 to 69 % test top-1, and a standard deviation over seeds of about half a point.
+CIFAR10_SHORT = replace(CIFAR10, name="cifar10_short", epochs=3)
+
+RECIPES = {recipe.name: recipe for recipe in (DIGITS, CIFAR10, CIFAR10_SHORT)}
