@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from searchspace import own
 from searchspace.candidate import Candidate
 from searchspace.spaces import SPACES, SearchSpace
 from trainers.recipes import RECIPES, Recipe
@@ -38,10 +39,26 @@ class Plan:
     study: Study
 
     def settings(self) -> dict[str, Any]:
-        """What must not change within a study."""
-        data = {"name": self.data.name, "fingerprint": self.data.fingerprint}
-        recipe = {"recipe": asdict(self.recipe), "budget": self.recipe.budget}
-        return {"space": self.space.name, "backbone": self.space.backbone, "data": data, **recipe}
+        """What must not change within a study, and beside it under `report` what its rows are called."""
+        rows = [
+            {
+                "table": row.table,
+                "row": row.row,
+                "heads": row.heads,
+                "placement": row.candidate.placement,
+                "baseline": row.baseline.placement,
+            }
+            for row in self.space.published_rows()
+        ]
+        return {
+            "space": self.space.name,
+            "space_file": own.fingerprint(),
+            "backbone": self.space.backbone,
+            "data": {"name": self.data.name, "fingerprint": self.data.fingerprint},
+            "recipe": asdict(self.recipe),
+            "budget": self.recipe.budget,
+            "report": {"rows": rows, "baseline": self.space.baseline_candidate.placement},
+        }
 
     def trials(self) -> list[TrialRecord]:
         """A fresh record for each trial asked for: every candidate with seed 0, then with seed 1 ..."""
@@ -105,7 +122,8 @@ def refuse(error: Exception) -> int:
 def parser() -> argparse.ArgumentParser:
     arguments = argparse.ArgumentParser(prog="orchestrate.py", description=__doc__, usage=argparse.SUPPRESS)
     add = arguments.add_argument
-    add("--space", choices=SPACES, required=True, help="what is searched")
+    names = ", ".join(SPACES)
+    add("--space", required=True, metavar="NAME", help=f"what is searched: {names}, or a Python file of your own")
     add("--recipe", choices=RECIPES, default="digits", help="how it is trained (%(default)s)")
     add("--data", help="folder of class folders, of Parquet files, or torch/<name>:<root> to download to")
     add("--study", help="name of the study (the space, and the recipe unless it is digits)")
@@ -130,15 +148,15 @@ def make_plan(args: argparse.Namespace) -> Plan:
     for name, least in (("seeds", 1), ("trials", 0), ("gpus_per_trial", 0), ("cpus_per_trial", 1)):
         if (value := getattr(args, name)) is not None and not value >= least:
             raise ValueError(f"--{name.replace('_', '-')} {value:g}, expected {least} or more")
+    space = own.find_space(args.space)
     recipe = RECIPES[args.recipe] if args.epochs is None else RECIPES[args.recipe].cut(args.epochs)
     source = recipe.source(args.data)
-    space = SPACES[args.space].on(recipe.backbone)
+    space = space.on(recipe.backbone)
     study_name = args.study or (space.name if recipe.name == "digits" else f"{space.name}-{recipe.name}")
-    candidates, problems = space.published_candidates(), space.problems(recipe.img_size)
-    if blocked := [problems[candidate] for candidate in candidates if candidate in problems]:
-        raise ValueError(blocked[0])
+    problems = space.problems(recipe.img_size)
     if problems:
         print(f"{len(problems)} of {len(space)} candidates cannot be built at {recipe.img_size} px: --list names them")
+    candidates = [candidate for candidate in space.required_candidates() if candidate not in problems]
     candidates += space.sample(args.trials, recipe.img_size)
     if source == "digits":
         print("data: scikit-learn's digits, embedded; for real images: --recipe cifar10 --data DIR", flush=True)
@@ -209,7 +227,8 @@ def run(
     print(f"; {cluster}" if cluster else "", flush=True)
     received = 0
     if cluster and pending:
-        spared = set() if stop_published else {trial.key for trial in asked if trial.published}
+        required = set() if stop_published else set(map(str, plan.space.required_candidates()))
+        spared = {trial.key for trial in asked if trial.candidate in required}
         with Progress(asked) as progress:
             recorder = Recorder(study, pending, progress)
             received = cluster.train(recorder, plan.recipe, plan.data, spared)

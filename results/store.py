@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from results.records import FINISHED, SCHEMA_VERSION, TABLES, Record, schema
 
 RUNS = Path("results/runs")
+_SETTINGS = {"space", "backbone", "recipe", "budget", "data", "report"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -50,8 +51,8 @@ class Study:
             raise FileNotFoundError(f"no study {self.name!r} in {self.folder.parent}") from None
         except ValueError as error:
             raise ValueError(f"{self.folder / 'study.json'} is damaged: {error}") from error
-        if not isinstance(settings, dict) or {"space", "backbone", "recipe", "budget", "data"} - settings.keys():
-            raise ValueError(f"{self.folder / 'study.json'} is damaged: expected space, backbone, recipe, budget, data")
+        if not isinstance(settings, dict) or _SETTINGS - settings.keys():
+            raise ValueError(f"{self.folder / 'study.json'} is damaged: expected {', '.join(sorted(_SETTINGS))}")
         return settings
 
     @contextmanager
@@ -135,9 +136,9 @@ def _read_file(file: Path, wanted: pa.Schema) -> pa.Table:
 
 
 def _identity(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings without the name of the data: a folder may be renamed, its pixels are known by their fingerprint."""
+    """The settings without what names rows, and the name of the data: its pixels are known by their fingerprint."""
     data = {name: value for name, value in settings["data"].items() if name != "name"}
-    return {**settings, "data": data}
+    return {**settings, "data": data, "report": None}
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> str:

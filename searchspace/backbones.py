@@ -9,13 +9,13 @@ from torch import nn
 
 import searchspace.torchvision_ops  # noqa: F401
 from searchspace.candidate import BACKBONES, Backbone, Candidate, Stage
-from searchspace.mixers import CSKA, SKA
+from searchspace.mixers import MIXER_CLASSES, StaticKeyMixer
 
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
-from timm.models.metaformer import Attention, LayerNorm2dNoBias, LayerNormNoBias, MetaFormer, SepConv
+from timm.models.metaformer import Attention, LayerNorm2dNoBias, LayerNormNoBias, MetaFormer
 
-MIXER_CLASSES: dict[str, type[nn.Module]] = {"dwconv": SepConv, "ska": SKA, "cska": CSKA, "attn": Attention}
+KEY_STD = {"unit": 1.0, "small": 0.02}
 
 
 def build(candidate: Candidate, img_size: int | tuple[int, int] = 224, **kwargs: Any) -> MetaFormer:
@@ -26,13 +26,10 @@ def build(candidate: Candidate, img_size: int | tuple[int, int] = 224, **kwargs:
     if problem := candidate.problem():
         raise ValueError(problem)
     spec = BACKBONES[candidate.backbone]
-    grids = spec.grids(img_size)
-    mixers = [
-        _mixer_class(stage, dim // heads, heads, grid)
-        for stage, dim, heads, grid in zip(candidate.stages, spec.dims, candidate.num_heads, grids, strict=True)
-    ]
+    frame = zip(candidate.stages, candidate.head_dims, candidate.num_heads, spec.grids(img_size), strict=True)
+    mixers = [_mixer_class(*stage) for stage in frame]
     norms: list[type[nn.Module]] = [
-        LayerNorm2dNoBias if stage.mixer == "dwconv" else LayerNormNoBias for stage in candidate.stages
+        LayerNormNoBias if issubclass(mixer, Attention) else LayerNorm2dNoBias for mixer in mixers
     ]
     model = MetaFormer(depths=spec.depths, dims=spec.dims, token_mixers=mixers, norm_layers=norms, **kwargs)
     if spec.name == "caformer_micro":
@@ -41,12 +38,14 @@ def build(candidate: Candidate, img_size: int | tuple[int, int] = 224, **kwargs:
 
 
 def _mixer_class(stage: Stage, head_dim: int, num_heads: int, grid: tuple[int, int]) -> type[nn.Module]:
-    cls = MIXER_CLASSES[stage.mixer]
-    if stage.mixer == "dwconv":
-        return cls
-    if stage.mixer == "attn":
-        return _bound(cls, num_heads=num_heads, head_dim=head_dim)
-    return _bound(cls, num_heads=num_heads, grid=grid, scale=stage.scale, softmax=stage.softmax)
+    cls, switches = MIXER_CLASSES[stage.mixer], stage.switches()
+    if key_init := switches.pop("key_init", None):
+        switches["key_std"] = KEY_STD[key_init]
+    if issubclass(cls, Attention):
+        switches |= {"num_heads": num_heads, "head_dim": head_dim}
+    if issubclass(cls, StaticKeyMixer):
+        switches["grid"] = grid
+    return _bound(cls, **switches) if switches else cls
 
 
 def _bound(cls: type[nn.Module], **arguments: Any) -> type[nn.Module]:

@@ -3,13 +3,36 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
-MIXERS = ("dwconv", "ska", "cska", "attn")
 NUM_STAGES = 4
 CSKA_MAP_LIMIT = 64 * 2**20  # bytes of one layer's fp32 attention map, per image
-_HEADS = re.compile(r"h([1-9]\d{0,3})")
-_SWITCHES = ("noscale", "nosoftmax")
+
+# Which switches each token mixer has; searchspace.mixers.register_mixer adds others.
+_STATIC_KEY = {"num_heads", "head_dim", "key_init", "query", "scale", "softmax"}
+MIXERS: dict[str, set[str]] = {
+    "dwconv": set(),
+    "ska": _STATIC_KEY,
+    "cska": _STATIC_KEY | {"kernel_size", "bias"},
+    "attn": {"num_heads", "head_dim"},
+}
+_NUMBERS = {"num_heads": "h", "head_dim": "d", "kernel_size": "k"}  # spelled as a letter and a number
+_NUMBER = re.compile(r"[hd][1-9]\d{0,3}|k[13579]")
+_WORDS: dict[str, tuple[str, str | bool]] = {
+    "unit": ("key_init", "unit"),
+    "small": ("key_init", "small"),
+    "noq": ("query", False),
+    "nobias": ("bias", False),
+    "noscale": ("scale", False),
+    "nosoftmax": ("softmax", False),
+}
+_EXPECTED = "h<heads>, d<head dim>, k<odd kernel size>, " + ", ".join(_WORDS)
+_OWN: dict[str, dict[str, Any]] = {
+    "kernel_size": {"cska": 3},
+    "key_init": {"ska": "unit", "cska": "small"},
+}  # what a mixer does unasked
 
 
 @dataclass(frozen=True)
@@ -49,10 +72,19 @@ BACKBONES = {
 
 @dataclass(frozen=True)
 class Stage:
-    """The token mixer of one stage. `num_heads=None` is the backbone's own count; what a mixer ignores is dropped."""
+    """The token mixer of one stage and its switches. What a mixer does not have, or does unasked, is dropped.
+
+    `num_heads=None` is the backbone's own count and `head_dim=None` channels / heads; otherwise the mixer's inner width
+    is their product. `key_init` is the keys' deviation: "unit" 1, "small" .02. `query=False` leaves q = x.
+    """
 
     mixer: str
     num_heads: int | None = None
+    head_dim: int | None = None
+    kernel_size: int | None = None  # of CSKA's convolution
+    key_init: str | None = None
+    query: bool = True
+    bias: bool = True  # of CSKA's convolution
     scale: bool = True
     softmax: bool = True
 
@@ -61,28 +93,42 @@ class Stage:
             raise ValueError(f"unknown token mixer {self.mixer!r}, expected one of {', '.join(MIXERS)}")
         if self.num_heads is not None and self.num_heads < 1:
             raise ValueError(f"{self.num_heads} heads, expected 1 or more")
-        if self.mixer == "dwconv":
-            object.__setattr__(self, "num_heads", None)
-        if self.mixer in ("dwconv", "attn"):
-            object.__setattr__(self, "scale", True)
-            object.__setattr__(self, "softmax", True)
+        for field in fields(self)[1:]:
+            value, own = getattr(self, field.name), _OWN.get(field.name, {})
+            if field.name not in MIXERS[self.mixer] or value == own.get(self.mixer, field.default):
+                object.__setattr__(self, field.name, field.default)
 
     def __str__(self) -> str:
-        heads = [f"h{self.num_heads}"] if self.num_heads else []
-        off = [name for name, on in zip(_SWITCHES, (self.scale, self.softmax), strict=True) if not on]
-        return ".".join([self.mixer, *heads, *off])
+        return ".".join([self.mixer, *self._spelled()])
+
+    def _spelled(self) -> Iterator[str]:
+        for name, letter in _NUMBERS.items():
+            if (number := getattr(self, name)) is not None:
+                yield f"{letter}{number}"
+        yield from (word for word, (name, value) in _WORDS.items() if getattr(self, name) == value)
+
+    def switches(self) -> dict[str, Any]:
+        """The switches that are set, but for heads and head dim, which the backbone completes."""
+        changed = {field.name: getattr(self, field.name) for field in fields(self)[3:]}
+        return {name: value for name, value in changed.items() if value is not None and value is not True}
 
     @classmethod
     def parse(cls, text: str) -> Stage:
         """The stage that `text` spells, as in `cska.h8.nosoftmax`; ValueError if it spells none."""
         mixer, *switches = text.split(".")
-        heads = [switch for switch in switches if _HEADS.fullmatch(switch)]
-        if unknown := [switch for switch in switches if switch not in (*heads, *_SWITCHES)]:
-            raise ValueError(f"unknown switch {unknown[0]!r} in {text!r}, expected h<heads>, noscale or nosoftmax")
-        if len(heads) > 1 or len(set(switches)) < len(switches):
-            raise ValueError(f"{text!r} says something twice, expected at most one head count and each switch once")
-        num_heads = int(heads[0][1:]) if heads else None
-        return cls(mixer, num_heads, "noscale" not in switches, "nosoftmax" not in switches)
+        changed = [_read(switch, text) for switch in switches]
+        if len(dict(changed)) < len(changed):
+            raise ValueError(f"{text!r} says something twice, expected each switch once")
+        return cls(mixer, **dict(changed))
+
+
+def _read(switch: str, text: str) -> tuple[str, Any]:
+    """The field that a switch sets, and to what."""
+    if switch in _WORDS:
+        return _WORDS[switch]
+    if not _NUMBER.fullmatch(switch):
+        raise ValueError(f"unknown switch {switch!r} in {text!r}, expected {_EXPECTED}")
+    return next(name for name, letter in _NUMBERS.items() if letter == switch[0]), int(switch[1:])
 
 
 @dataclass(frozen=True)
@@ -97,11 +143,8 @@ class Candidate:
             raise ValueError(f"unknown backbone {self.backbone!r}, expected one of {', '.join(BACKBONES)}")
         if len(self.stages) != NUM_STAGES:
             raise ValueError(f"{len(self.stages)} stages, expected {NUM_STAGES}")
-        canonical = (
-            replace(stage, num_heads=None) if stage.num_heads == heads else stage
-            for stage, heads in zip(self.stages, self._default_heads(), strict=True)
-        )
-        object.__setattr__(self, "stages", tuple(canonical))
+        frame = zip(self.stages, BACKBONES[self.backbone].dims, self._default_heads(), strict=True)
+        object.__setattr__(self, "stages", tuple(_canonical(*stage) for stage in frame))
 
     def __str__(self) -> str:
         return f"{self.backbone}-{self.placement}"
@@ -115,6 +158,12 @@ class Candidate:
     def num_heads(self) -> list[int]:
         """Heads of each stage, the backbone's own count where the stage names none."""
         return [stage.num_heads or heads for stage, heads in zip(self.stages, self._default_heads(), strict=True)]
+
+    @property
+    def head_dims(self) -> list[int]:
+        """Channels per head of each stage."""
+        sizes = zip(self.stages, BACKBONES[self.backbone].dims, self.num_heads, strict=True)
+        return [stage.head_dim or dim // heads for stage, dim, heads in sizes]
 
     def _default_heads(self) -> list[int]:
         spec = BACKBONES[self.backbone]
@@ -135,8 +184,10 @@ class Candidate:
         """Why no image size lets this be built (heads that do not divide), or None."""
         dims = BACKBONES[self.backbone].dims
         for number, (stage, dim, heads) in enumerate(zip(self.stages, dims, self.num_heads, strict=True), 1):
-            if stage.mixer != "dwconv" and dim % heads:
+            if not stage.head_dim and "num_heads" in MIXERS[stage.mixer] and dim % heads:
                 return f"{self}: stage {number}: {dim} channels do not divide into {heads} heads"
+            if not stage.query and stage.head_dim and heads * stage.head_dim != dim:
+                return f"{self}: stage {number}: without q, {heads} heads of {stage.head_dim} must make {dim} channels"
         return None
 
     def too_large(self, img_size: int) -> str | None:
@@ -152,3 +203,13 @@ class Candidate:
                     f"at {img_size} px, above the bound of {CSKA_MAP_LIMIT / 2**20:.0f} MiB"
                 )
         return None
+
+
+def _canonical(stage: Stage, dim: int, own_heads: int) -> Stage:
+    """Heads and head dim left out where they are what would be taken anyway."""
+    heads = stage.num_heads or own_heads
+    return replace(
+        stage,
+        num_heads=None if heads == own_heads else heads,
+        head_dim=None if stage.head_dim and stage.head_dim * heads == dim else stage.head_dim,
+    )

@@ -1,10 +1,12 @@
 """SKA and CSKA (arXiv 2412.07049, section 4): attention whose keys are learned parameters, one for each token.
 
-Letters in names: B batch, N tokens of the grid (also H x W), D channels, h heads, d = D / h, k kernel size.
+Letters in names: B batch, N tokens of the grid (also H x W), D channels, h heads, d channels per head, k kernel size.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,9 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import searchspace.torchvision_ops  # noqa: F401
+from searchspace.candidate import MIXERS
 
 from timm.layers import resample_abs_pos_embed_nhwc, trunc_normal_
-from timm.models.metaformer import Attention
+from timm.models.metaformer import Attention, SepConv
 
 
 class StaticKeyMixer(Attention):
@@ -30,6 +33,8 @@ class StaticKeyMixer(Attention):
         dim: int,
         num_heads: int,
         grid: tuple[int, int],
+        head_dim: int | None = None,
+        query: bool = True,
         scale: bool = True,
         softmax: bool = True,
         proj_drop: float = 0.0,
@@ -37,14 +42,18 @@ class StaticKeyMixer(Attention):
         dtype: torch.dtype | None = None,
     ) -> None:
         nn.Module.__init__(self)  # timm's own __init__ would make a key projection
-        if dim % num_heads:
+        if not head_dim and dim % num_heads:
             raise ValueError(f"{dim} channels do not divide into {num_heads} heads")
-        self.num_heads, self.head_dim, self.grid = num_heads, dim // num_heads, grid
+        self.num_heads, self.head_dim, self.grid = num_heads, head_dim or dim // num_heads, grid
+        inner = self.num_heads * self.head_dim
+        if not query and inner != dim:
+            raise ValueError(f"without q, {num_heads} heads of {head_dim} must make {dim} channels")
         self.scale = self.head_dim**-0.5 if scale else 1.0
         self.softmax = softmax
-        self.q = nn.Linear(dim, dim, bias=False, device=device, dtype=dtype)
-        self.v = nn.Linear(dim, dim, bias=False, device=device, dtype=dtype)
-        self.proj = nn.Linear(dim, dim, bias=False, device=device, dtype=dtype)
+        kind: dict[str, Any] = {"device": device, "dtype": dtype}
+        self.q = nn.Linear(dim, inner, bias=False, **kind) if query else nn.Identity()
+        self.v = nn.Linear(dim, inner, bias=False, **kind)
+        self.proj = nn.Linear(inner, dim, bias=False, **kind)
         self.proj_drop = nn.Dropout(proj_drop)
 
     @property
@@ -56,22 +65,26 @@ class StaticKeyMixer(Attention):
         return f"heads={self.num_heads}, grid={self.grid}, scale={self.scale:.4g}, softmax={self.softmax}"
 
     def forward(self, x_BND: Tensor) -> Tensor:
-        B, N, D = x_BND.shape
+        B, N, _ = x_BND.shape
         if self.num_tokens != N:
             raise ValueError(f"{N} tokens, expected the {self.grid[0]} x {self.grid[1]} grid this mixer was built for")
         v_BhNd = self.v(x_BND).view(B, N, self.num_heads, self.head_dim).transpose(1, 2)
         o_BhNd = self.mix(self.q(x_BND), v_BhNd)
-        return self.proj_drop(self.proj(o_BhNd.transpose(1, 2).reshape(B, N, D)))
+        return self.proj_drop(self.proj(o_BhNd.transpose(1, 2).flatten(2)))
 
     def mix(self, q_BND: Tensor, v_BhNd: Tensor) -> Tensor:
-        """(B, N, D) queries and (B, h, N, d) values -> (B, h, N, d)."""
+        """(B, N, h d) queries and (B, h, N, d) values -> (B, h, N, d)."""
         raise TypeError(f"{type(self).__name__} is not a token mixer: use SKA or CSKA")
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         for name in self.per_key:
             loaded, own = state_dict.get(prefix + name), getattr(self, name)
             # Other heads or channels are left for torch to refuse.
-            if loaded is not None and (len(loaded), *loaded.shape[3:]) == (len(own), *own.shape[3:]):
+            if (
+                loaded is not None
+                and own is not None
+                and (len(loaded), *loaded.shape[3:]) == (len(own), *own.shape[3:])
+            ):
                 state_dict[prefix + name] = self._resized(loaded)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
@@ -98,7 +111,7 @@ class SKA(StaticKeyMixer):
 
     def __init__(self, dim: int, num_heads: int, grid: tuple[int, int], *, key_std: float = 1.0, **kwargs: Any) -> None:
         super().__init__(dim, num_heads, grid, **kwargs)
-        self.key = nn.Parameter(torch.empty(num_heads, *grid, self.head_dim, **_like(self.q.weight)))
+        self.key = nn.Parameter(torch.empty(num_heads, *grid, self.head_dim, **_like(self.v.weight)))
         nn.init.normal_(self.key, std=key_std)
 
     def mix(self, q_BND: Tensor, v_BhNd: Tensor) -> Tensor:
@@ -121,6 +134,7 @@ class CSKA(StaticKeyMixer):
     """
 
     per_key = ("weight", "bias")
+    bias: nn.Parameter | None
 
     def __init__(
         self,
@@ -130,19 +144,21 @@ class CSKA(StaticKeyMixer):
         *,
         key_std: float = 0.02,
         kernel_size: int = 3,
+        bias: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(dim, num_heads, grid, **kwargs)
         kernel = (self.head_dim, kernel_size, kernel_size)
         self.kernel_size = kernel_size
-        self.weight = nn.Parameter(torch.empty(num_heads, *grid, *kernel, **_like(self.q.weight)))
-        self.bias = nn.Parameter(torch.zeros(num_heads, *grid, **_like(self.q.weight)))
+        self.weight = nn.Parameter(torch.empty(num_heads, *grid, *kernel, **_like(self.v.weight)))
+        zeros = torch.zeros(num_heads, *grid, **_like(self.v.weight))
+        self.register_parameter("bias", nn.Parameter(zeros) if bias else None)
         trunc_normal_(self.weight, std=key_std)
 
     def mix(self, q_BND: Tensor, v_BhNd: Tensor) -> Tensor:
         q_BDHW = q_BND.mT.reshape(q_BND.shape[0], q_BND.shape[2], *self.grid)
         weight_hNdkk = self.weight.flatten(1, 2) * self.scale
-        bias_hN = self.bias.flatten(1, 2) * self.scale
+        bias_hN = None if self.bias is None else self.bias.flatten(1, 2) * self.scale
         # Multiply-adds per token and channel: 2 k^2 d for the per-image kernel, (k^2 + 1) N for the map.
         area = self.kernel_size**2
         if not self.softmax and 2 * area * self.head_dim < (area + 1) * self.num_tokens:
@@ -150,7 +166,7 @@ class CSKA(StaticKeyMixer):
         logits_BCHW = F.conv2d(
             q_BDHW,
             weight_hNdkk.flatten(0, 1),
-            bias_hN.flatten(),
+            None if bias_hN is None else bias_hN.flatten(),
             padding=self.kernel_size // 2,
             groups=self.num_heads,
         )
@@ -160,11 +176,11 @@ class CSKA(StaticKeyMixer):
             map_BhNN = map_BhNN.softmax(dim=2)
         return (v_BhNd.mT @ map_BhNN).mT
 
-    def _without_map(self, q_BDHW: Tensor, weight_hNdkk: Tensor, bias_hN: Tensor, v_BhNd: Tensor) -> Tensor:
+    def _without_map(self, q_BDHW: Tensor, weight_hNdkk: Tensor, bias_hN: Tensor | None, v_BhNd: Tensor) -> Tensor:
         """Sum over keys first: every image then has its own convolution kernel v^T W, and the cost is linear in N."""
         B, h, N, d = v_BhNd.shape
         kernel = (v_BhNd.mT @ weight_hNdkk.flatten(2)).view(B * h * d, d, self.kernel_size, self.kernel_size)
-        bias_BD = (bias_hN.unsqueeze(1) @ v_BhNd).flatten()
+        bias_BD = None if bias_hN is None else (bias_hN.unsqueeze(1) @ v_BhNd).flatten()
         o_1CHW = F.conv2d(
             q_BDHW.reshape(1, -1, *self.grid), kernel, bias_BD, padding=self.kernel_size // 2, groups=B * h
         )
@@ -173,3 +189,22 @@ class CSKA(StaticKeyMixer):
 
 def _like(weight: Tensor) -> dict[str, Any]:
     return {"device": weight.device, "dtype": weight.dtype}
+
+
+MIXER_CLASSES: dict[str, type[nn.Module]] = {"dwconv": SepConv, "ska": SKA, "cska": CSKA, "attn": Attention}
+
+
+def register_mixer(name: str, *switches: str) -> Callable[[type[nn.Module]], type[nn.Module]]:
+    """Class decorator: makes a token mixer of one's own known by `name`, with these of a stage's switches.
+
+    Its `__init__` takes `dim`, the switches and further keywords. Subclasses of StaticKeyMixer and of timm's Attention
+    map (B, N, D) tokens and know their heads; others map (B, D, H, W). ValueError if the name is taken or no word.
+    """
+    if name in MIXERS or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise ValueError(f"token mixer {name!r}, expected a lower-case word other than {', '.join(MIXERS)}")
+
+    def register(cls: type[nn.Module]) -> type[nn.Module]:
+        MIXERS[name], MIXER_CLASSES[name] = set(switches), cls
+        return cls
+
+    return register

@@ -66,7 +66,8 @@ def test_list_prints_every_candidate_with_its_cost_and_launches_nothing(capsys, 
 @pytest.mark.parametrize(
     ("arguments", "wanted"),
     [
-        (["--space", "nowhere"], "argument --space: invalid choice: 'nowhere'"),
+        (["--space", "nowhere"], "unknown space 'nowhere', expected placement, heads, design, joint or a Python file"),
+        (["--space", "nowhere.py"], "No such file or directory"),
         (["--space", "placement", "--recipe", "magic"], "argument --recipe: invalid choice: 'magic'"),
         (["--space", "placement", "--recipe", "cifar10"], "recipe 'cifar10' needs --data"),
         (
