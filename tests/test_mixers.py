@@ -13,16 +13,19 @@ def by_the_equations(mixer, x):
     """Section 4: logits of every query and key, softmax over keys, times v, projected."""
     B, N, D = x.shape
     h, d = mixer.num_heads, mixer.head_dim
-    q, v = ((x @ linear.weight.mT).view(B, N, h, d) for linear in (mixer.q, mixer.v))
+    q = (x if isinstance(mixer.q, torch.nn.Identity) else x @ mixer.q.weight.mT).view(B, N, h, d)
+    v = (x @ mixer.v.weight.mT).view(B, N, h, d)
     if isinstance(mixer, SKA):
         logits = torch.einsum("bqhd,hkd->bhqk", q, mixer.key.reshape(h, N, d))
     else:
-        around = F.unfold(q.reshape(B, *mixer.grid, D).permute(0, 3, 1, 2), 3, padding=1).view(B, h, d * 9, N)
-        logits = torch.einsum("bhcq,hkc->bhqk", around, mixer.weight.reshape(h, N, d * 9))
-        logits = logits + mixer.bias.reshape(h, 1, N)
+        k = mixer.kernel_size
+        around = F.unfold(q.reshape(B, *mixer.grid, h * d).permute(0, 3, 1, 2), k, padding=k // 2)
+        keys = mixer.weight.reshape(h, N, d * k**2)
+        logits = torch.einsum("bhcq,hkc->bhqk", around.view(B, h, d * k**2, N), keys)
+        logits = logits if mixer.bias is None else logits + mixer.bias.reshape(h, 1, N)
     logits = logits * mixer.scale
     weights = logits.softmax(-1) if mixer.softmax else logits
-    return torch.einsum("bhqk,bkhd->bqhd", weights, v).reshape(B, N, D) @ mixer.proj.weight.mT
+    return torch.einsum("bhqk,bkhd->bqhd", weights, v).reshape(B, N, h * d) @ mixer.proj.weight.mT
 
 
 @pytest.mark.parametrize("grid", GRIDS)
@@ -30,8 +33,26 @@ def by_the_equations(mixer, x):
 @pytest.mark.parametrize("softmax", [True, False])
 @pytest.mark.parametrize("cls", [SKA, CSKA])
 def test_forward_and_backward_follow_the_equations(cls, softmax, scale, grid):
+    agree(cls(12, 2, grid, scale=scale, softmax=softmax, key_std=0.3))
+
+
+@pytest.mark.parametrize("softmax", [True, False])
+@pytest.mark.parametrize(
+    "switches",
+    [{"head_dim": 5}, {"query": False}, {"kernel_size": 1}, {"kernel_size": 5}, {"bias": False}, {"head_dim": 1}],
+    ids=str,
+)
+def test_every_switch_follows_the_equations(switches, softmax):
+    for cls in (CSKA,) if {"kernel_size", "bias"} & switches.keys() else (SKA, CSKA):
+        agree(cls(12, 2, (4, 6), softmax=softmax, key_std=0.3, **switches))
+
+
+def agree(mixer):
+    """Outputs and gradients equal those of the equations."""
     torch.manual_seed(0)
-    mixer = cls(12, 2, grid, scale=scale, softmax=softmax, key_std=0.3)
+    grid = mixer.grid
+    if getattr(mixer, "bias", None) is not None:
+        torch.nn.init.normal_(mixer.bias)
     x = torch.randn(3, grid[0] * grid[1], 12, requires_grad=True)
     inputs = [x, *mixer.parameters()]
     ours, theirs = mixer(x), by_the_equations(mixer, x)
@@ -68,6 +89,11 @@ def test_parameters_are_those_of_table_6():
 def test_another_number_of_tokens_is_refused(cls):
     with pytest.raises(ValueError, match="9 tokens, expected the 2 x 2 grid"):
         cls(8, 2, (2, 2))(torch.randn(1, 9, 8))
+
+
+def test_a_query_that_is_the_input_needs_its_width():
+    with pytest.raises(ValueError, match="without q, 2 heads of 3 must make 8 channels"):
+        SKA(8, 2, (2, 2), head_dim=3, query=False)
 
 
 def test_heads_must_divide_the_channels():
