@@ -28,6 +28,7 @@ from ray.tune.schedulers import ASHAScheduler
 from results.recorder import Recorder
 from results.records import EpochRecord
 from searchspace.candidate import Candidate
+from searchspace.own import VARIABLE
 from trainers.cost import Cost, device_here, measure
 from trainers.data import ImageData
 from trainers.recipes import Recipe
@@ -38,7 +39,10 @@ class Cluster:
     """Ray, and the share of it that each trial gets. A context manager; ValueError if no node can hold a trial."""
 
     def __init__(self, address: str | None, cpus: int | None, gpus: float | None, dashboard: bool) -> None:
-        local = {} if address else {"include_dashboard": dashboard, "dashboard_host": "127.0.0.1"}
+        local: dict[str, Any] = {} if address else {"include_dashboard": dashboard, "dashboard_host": "127.0.0.1"}
+        # A file of one's own mixers reaches the trials through their environment, on other nodes too.
+        own = {name: os.environ[name] for name in (VARIABLE,) if name in os.environ}
+        local |= {"runtime_env": {"env_vars": own}} if own else {}
         context = ray.init(address or "local", log_to_driver=False, logging_level=logging.CRITICAL, **local)
         logging.getLogger("ray").setLevel(logging.CRITICAL)
         self.dashboard_url = context.dashboard_url
@@ -52,6 +56,13 @@ class Cluster:
     def kind(self) -> str:
         """Torch's name for the kind of device that a trial uses."""
         return "cuda" if self.gpus else "cpu"
+
+    @property
+    def side_by_side(self) -> int:
+        """Trials that run at a time."""
+        wanted = [("CPU", self.cpus), *([("GPU", self.gpus)] if self.gpus else [])]
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        return max(1, sum(int(min(node.get(name, 0) / each for name, each in wanted)) for node in nodes))
 
     def __enter__(self) -> Cluster:
         return self

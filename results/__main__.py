@@ -16,16 +16,19 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("study", help="its name, such as placement")
     parser.add_argument("--results", type=Path, default=RUNS, metavar="DIR", help="folder of the studies (%(default)s)")
+    margin = "points within which two accuracies count as equivalent (%(default)s)"
+    parser.add_argument("--margin", type=float, default=0.5, metavar="POINTS", help=margin)
     args = parser.parse_args(argv)
     try:
+        if not args.margin > 0:
+            raise ValueError(f"--margin {args.margin:g}, expected more than 0")
         from results.report import write_report
 
-        markdown, files = write_report(Study(args.study, args.results))
+        text = write_report(Study(args.study, args.results), args.margin)
     except (ValueError, OSError) as error:
         print(f"results: error: {error}", file=sys.stderr)
         return 2
-    print(markdown)
-    print("\n".join(f"wrote {file}" for file in files))
+    print(text)
     return 0
 
 

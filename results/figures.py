@@ -1,67 +1,143 @@
-"""Figures of a study: first the points (a DataFrame), then the drawing."""
+"""Draws the points of results/points.py at the width of a journal's column (3.5 inches), as SVG and PNG."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
+import matplotlib
+import numpy as np
 import pandas as pd
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, ScalarFormatter
+
+from results.typeset import spell
 
 # Okabe and Ito's palette, told apart by colour-blind readers; markers tell lines apart in print.
 COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+GRAY = "#999999"
+WIDTH = 3.5  # inches
+STYLE: dict[Any, Any] = {
+    "font.size": 7,
+    "axes.titlesize": 7,
+    "legend.fontsize": 6.5,
+    "lines.linewidth": 1.1,
+    "lines.markersize": 3.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "svg.hashsalt": "placement",  # the same points give the same file
+}
 
 
-def learning_curves(trials: pd.DataFrame, epochs: pd.DataFrame, published: Sequence[str]) -> pd.DataFrame:
-    """Validation top-1 (percent) by placement and epoch: mean, lowest and highest over seeds, and how many seeds.
-
-    The `published` placements come first and in their order. A curve ends with the first of its seeds: the mean of the
-    survivors would rise without anybody getting better.
-    """
-    rows = epochs.merge(trials[["key", "placement"]], on="key").dropna(subset="top1")
-    rank = rows["placement"].map({placement: number for number, placement in enumerate(published)})
-    rows = rows.assign(published=rank.notna(), rank=rank.fillna(len(published)))
-    groups = rows.groupby(["rank", "placement", "published", "epoch"])["top1"]
-    points = groups.agg(["mean", "min", "max", "count"]).reset_index().drop(columns="rank")
-    points = points.rename(columns={"min": "low", "max": "high", "count": "seeds"})
-    complete = points["seeds"] == points.groupby("placement")["seeds"].transform("max")
-    return points[complete].reset_index(drop=True)
+def files(figure: Figure) -> dict[str, bytes]:
+    """The figure as `svg` and `png` (300 dpi); it is closed."""
+    contents = {}
+    for suffix, metadata in (("svg", {"Date": None}), ("png", {"Software": None})):
+        content = io.BytesIO()
+        figure.savefig(content, format=suffix, dpi=300, metadata=metadata)
+        contents[suffix] = content.getvalue()
+    plt.close(figure)
+    return contents
 
 
-def draw_learning_curves(points: pd.DataFrame, title: str, stem: Path) -> list[Path]:
-    """Draw `points` into `<stem>.svg` and `<stem>.png`: published placements in colour, the others in gray."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-    from matplotlib.ticker import MaxNLocator
-
-    figure, axes = plt.subplots(figsize=(8, 4.2), layout="constrained")
+def draw_learning_curves(points: pd.DataFrame, rungs: Sequence[int], title: str) -> Figure:
+    """One line a placement with its lowest and highest seed, at most seven in colour; rungs are dotted."""
+    figure, (axes,) = _frame(title, 1, 2.9)
     styles = iter(zip(COLOURS, MARKERS, strict=True))
-    searched, stopped = "others, searched", "not trained further"
+    for rung in rungs:
+        axes.axvline(rung, color=GRAY, lw=0.8, ls=":", label=_once(axes, "rung"))
     for placement, line in points.groupby("placement", sort=False):
-        published = line["published"].iloc[0]
-        colour, marker = next(styles, ("#777777", ".")) if published else ("#BBBBBB", ".")
-        label = str(placement).replace("dwconv", "dw") if published else searched
-        style: dict[str, Any] = {"color": colour, "marker": marker, "ms": 4, "lw": 1.4, "zorder": 3 if published else 2}
-        axes.plot(line["epoch"], line["mean"], label=label, **style)
+        colour, marker = next(styles, (GRAY, ".")) if line["published"].iloc[0] else (GRAY, ".")
+        label = spell(str(placement)) if colour != GRAY else _once(axes, "others")
+        order = 3 if colour != GRAY else 2
+        axes.plot(line["epoch"], line["mean"], color=colour, marker=marker, label=label, zorder=order)
         axes.fill_between(line["epoch"], line["low"], line["high"], color=colour, alpha=0.12, lw=0)
-        searched = searched if published else "_"
         if line["epoch"].max() < points["epoch"].max():
             end = line.iloc[-1]
-            axes.plot(end["epoch"], end["mean"], marker="x", ms=7, ls="", color="#777777", label=stopped, zorder=4)
-            stopped = "_"
-    axes.set(xlabel="epoch", ylabel="validation top-1, %", title=title.replace("$", r"\$"))
-    axes.set_ylim(*_limits(points))
-    axes.grid(alpha=0.25)
+            axes.plot(end["epoch"], end["mean"], "x", ms=5, color=GRAY, label=_once(axes, "not trained further"))
+    axes.set(xlabel="epoch", ylabel="validation top-1, %", ylim=_limits(points))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    figure.legend(fontsize=8, loc="outside right upper", frameon=False)
-    files = [stem.with_suffix(suffix) for suffix in (".svg", ".png")]
-    for file in files:
-        figure.savefig(file, dpi=160, metadata={"Date": None} if file.suffix == ".svg" else None)
-    plt.close(figure)
-    return files
+    _legend(figure, axes)
+    return figure
+
+
+def draw_head_counts(points: pd.DataFrame, title: str) -> Figure:
+    """Figure 3: accuracy with 95 % intervals, and speed, against the number of heads."""
+    figure, panels = _frame(title, 2, 3.9)
+    for (series, line), colour, marker in zip(points.groupby("series", sort=False), COLOURS, MARKERS, strict=False):
+        # Fixed head dims shifted a little, so that intervals at one head count do not hide each other.
+        heads = line["heads"] * 1.04 ** (COLOURS.index(colour) - 1.5)
+        style: dict[str, Any] = {"color": colour, "marker": marker, "ls": "--" if "fixed" in str(series) else "-"}
+        errors = np.nan_to_num([line["mean"] - line["low"], line["high"] - line["mean"]])
+        panels[0].errorbar(heads, line["mean"], errors, label=series, capsize=1.5, elinewidth=0.7, **style)
+        panels[1].plot(heads, line["images_per_second"], **style)
+    panels[0].set_ylabel("test top-1, %")
+    panels[1].set(ylabel="images/s, inference", xlabel="heads in stage 2", ylim=(0, None))
+    for axes in panels:
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_locator(FixedLocator(sorted(points["heads"].unique())))
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_minor_locator(NullLocator())
+    _legend(figure, panels[0])
+    return figure
+
+
+def draw_trade_offs(points: pd.DataFrame, title: str) -> Figure:
+    """Accuracy with 95 % intervals against FLOPs and against speed; what no other beats is joined by a line."""
+    figure, panels = _frame(title, 2, 3.9)
+    costs = (("flops", 1e-6, "MFLOPs an image"), ("images_per_second", 1, "images/s, inference"))
+    for axes, (cost, unit, label), front in zip(panels, costs, ("front_flops", "front_speed"), strict=True):
+        measured = points.dropna(subset=[cost]).sort_values(cost)
+        for published, marker, colour in ((False, ".", GRAY), (True, "o", COLOURS[4])):
+            group = measured[measured["published"] == published]
+            errors = np.nan_to_num([group["test_top1"] - group["low"], group["high"] - group["test_top1"]])
+            name = "published" if published else "searched"
+            axes.errorbar(
+                group[cost] * unit, group["test_top1"], errors, fmt=marker, color=colour, elinewidth=0.6, label=name
+            )
+        best = measured[measured[front]]
+        axes.plot(best[cost] * unit, best["test_top1"], color=COLOURS[5], label="front of the means", zorder=3)
+        axes.set(xlabel=label, ylabel="test top-1, %")
+    _legend(figure, panels[0])
+    return figure
+
+
+def draw_effects(effects: pd.DataFrame, title: str) -> Figure:
+    """Each level's effect against the baseline's, with its 95 % interval."""
+    known = effects.dropna(subset=["effect"]).iloc[::-1]
+    figure, (axes,) = _frame(title, 1, 0.9 + 0.19 * len(known))
+    names = [f"{row.factor}: {row.level}" for row in known.itertuples()]
+    errors = np.nan_to_num([known["effect"] - known["low"], known["high"] - known["effect"]])
+    axes.errorbar(known["effect"], range(len(known)), xerr=errors, fmt="o", color=COLOURS[4], capsize=2, elinewidth=0.8)
+    axes.axvline(0, color=GRAY, lw=0.8)
+    axes.set(xlabel="effect on test top-1, points", yticks=range(len(known)), yticklabels=names)
+    axes.set_ylim(-0.6, len(known) - 0.4)
+    return figure
+
+
+def _frame(title: str, panels: int, height: float) -> tuple[Figure, Sequence[Axes]]:
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(panels, figsize=(WIDTH, height), layout="constrained", squeeze=False)
+    figure.suptitle(title.replace("$", r"\$"), fontsize=7)
+    for panel in axes[:, 0]:
+        panel.grid(alpha=0.25, lw=0.5)
+    return figure, list(axes[:, 0])
+
+
+def _once(axes: Axes, label: str) -> str:
+    """`label` for the first artist that bears it; matplotlib leaves out labels that begin with an underscore."""
+    return f"_{label}" if label in axes.get_legend_handles_labels()[1] else label
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=6.5, handlelength=1.8)
 
 
 def _limits(points: pd.DataFrame) -> tuple[float, float]:

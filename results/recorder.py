@@ -10,14 +10,21 @@ from typing import Any
 
 from results.progress import Progress
 from results.records import EpochRecord, TrialRecord
+from results.refresh import Refresher
 from results.store import Study
 
 
 class Recorder:
-    """Keeps the rows of the trials in `records` up to date, in `study` and on the screen."""
+    """Keeps the rows of the trials in `records` up to date, in `study`, on the screen and in the report."""
 
-    def __init__(self, study: Study, records: Iterable[TrialRecord], progress: Progress) -> None:
-        self.study, self.progress = study, progress
+    def __init__(
+        self,
+        study: Study,
+        records: Iterable[TrialRecord],
+        progress: Progress,
+        refresher: Refresher | None = None,
+    ) -> None:
+        self.study, self.progress, self.refresher = study, progress, refresher
         self.records = {record.key: record for record in records}
 
     def started(self, key: str) -> None:
@@ -55,6 +62,8 @@ class Recorder:
         self.records[key] = replace(self.records[key], **changes)
         self.study.write("trials", key, [self.records[key]])
         self.progress.update(self.records[key])
+        if self.refresher and self.records[key].status != "running":
+            self.refresher.changed()
 
 
 def _epoch_record(record: TrialRecord, epoch: dict[str, Any]) -> EpochRecord:

@@ -1,32 +1,144 @@
-"""Writes what a study shows: Table 5 as Parquet, Markdown and LaTeX, and its learning curves."""
+"""Writes what a study shows under its `report/`: tables, figures, and one page that holds them all."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
-from results import paper
-from results.figures import draw_learning_curves, learning_curves
+import pandas as pd
+
+from results import effects, figures, paper, points
+from results.evidence import ALPHA, MARGIN
+from results.page import Drawing, Section, page
 from results.store import Study, commit_bytes
-from results.tables import main_device, placement_table, to_latex, to_markdown, typeset
+from results.tables import main_device, result_table, to_parquet
+from results.typeset import plain, to_latex, to_markdown, typeset
+
+SEARCHED = "Searched"  # the table of what the paper does not print
 
 
-def write_report(study: Study) -> tuple[str, list[Path]]:
-    """Write the tables and figures of `study` under its `report/`; returns the Markdown and the files."""
-    trials, settings = study.trials(), study.settings()
-    folder = study.folder / "report"
+@dataclass
+class Report:
+    """The files of a report as bytes by name, the sections of its page, and the Markdown of its tables."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    sections: list[Section] = field(default_factory=list)
+    markdown: list[str] = field(default_factory=list)
+
+    def add_table(self, name: str, numbers: pd.DataFrame, text: pd.DataFrame, caption: str) -> None:
+        """A table as Parquet, Markdown and LaTeX, and as a section of the page."""
+        stem, title = re.sub("[^a-z0-9]+", "", name.lower()), f"{name}: {paper.TITLES.get(name, 'not in the paper')}"
+        markdown = f"{title}. {caption}\n\n{to_markdown(text)}\n"
+        self.files |= {
+            f"{stem}.parquet": to_parquet(numbers),
+            f"{stem}.md": markdown.encode(),
+            f"{stem}.tex": to_latex(text, f"{title}. {caption}", f"tab:{stem}").encode(),
+        }
+        self.markdown.append(markdown)
+        self.sections.append(Section(title, caption, text))
+
+    def add_figure(self, stem: str, numbers: pd.DataFrame, draw: Callable[[], figures.Figure], caption: str) -> None:
+        """The points as Parquet and their drawing as SVG and PNG, in the last section."""
+        drawn = figures.files(draw())
+        self.files |= {f"{stem}.parquet": to_parquet(numbers)} | {f"{stem}.{kind}": drawn[kind] for kind in drawn}
+        self.sections[-1].drawings.append(Drawing(caption, drawn["svg"]))
+
+
+def write_report(study: Study, margin: float = MARGIN) -> str:
+    """Write the tables, figures and page of `study`; returns its tables as Markdown and where the files are.
+
+    `margin`, in points: within it two accuracies count as equivalent.
+    """
+    report, folder = make_report(study, margin), study.folder / "report"
     folder.mkdir(exist_ok=True)
-    table = placement_table(trials, study.costs(), paper.table5())
-    caption = _caption(settings, main_device(trials))
-    markdown = f"{caption}\n\n{to_markdown(typeset(table))}\n"
-    latex = to_latex(typeset(table), caption, "tab:placement")
-    files = [folder / f"table5.{suffix}" for suffix in ("parquet", "md", "tex")]
-    contents = (table.to_parquet(index=False), markdown.encode(), latex.encode())
-    for file, content in zip(files, contents, strict=True):
-        commit_bytes(file, content)
-    points = learning_curves(trials, study.epochs(), list(paper.table5()["placement"]))
-    if not points.empty:
-        files += draw_learning_curves(points, f"{study.name}: {_data(settings)}", folder / "learning_curves")
-    return markdown, files
+    for name, content in report.files.items():
+        commit_bytes(folder / name, content)
+    *others, page = report.files
+    return "\n".join([*report.markdown, f"wrote {folder / page}", f"beside it: {', '.join(others)}"])
+
+
+def make_report(study: Study, margin: float = MARGIN) -> Report:
+    """The report of `study` in memory."""
+    trials, costs, settings, report = study.trials(), study.costs(), study.settings(), Report()
+    title = f"{study.name}: {_data(settings)}"
+    for name, rows in _tables(trials, settings).items():
+        table = result_table(trials, costs, rows, paper.published(name), margin)
+        report.add_table(name, table, typeset(table), _caption(name, settings, main_device(trials), margin))
+        if any(row["heads"] for row in rows):
+            _add_head_counts(report, trials, costs, rows, title)
+    _add_curves(report, study, trials, settings, title)
+    _add_effects(report, trials, settings, title)
+    report.files["report.html"] = page(title, trials, settings, report.sections)
+    return report
+
+
+def _tables(trials: pd.DataFrame, settings: dict) -> dict[str, list[dict]]:
+    """The rows of each table: the published ones, and those of the trials that are in none."""
+    rows, baseline = settings["report"]["rows"], settings["report"]["baseline"]
+    tables = {name: [row for row in rows if row["table"] == name] for name in dict.fromkeys(r["table"] for r in rows)}
+    known = {row["placement"] for row in rows}
+    best = trials.assign(top1=trials["top1"].fillna(0)).groupby("placement")[["epoch", "top1"]].max()
+    others = [str(name) for name in best.sort_values(["epoch", "top1"], ascending=False).index if name not in known]
+    if set(others) - {baseline}:
+        names = dict.fromkeys([baseline, *others])
+        tables[SEARCHED] = [{"row": name, "heads": None, "placement": name, "baseline": baseline} for name in names]
+    return tables
+
+
+def _add_head_counts(report: Report, trials: pd.DataFrame, costs: pd.DataFrame, rows: list[dict], title: str) -> None:
+    counts = points.head_counts(trials, costs, rows)
+    if counts.empty:
+        return
+    trends = points.head_trends(trials, counts)
+    says = "; ".join(f"{row.series}: {_slope(row)}" for row in trends.itertuples())
+    caption = f"Mean and 95 % t-interval of test top-1, and speed. A doubling of the heads, points of top-1: {says}."
+    report.add_figure("figure3_points", counts, lambda: figures.draw_head_counts(counts, title), caption)
+    report.files["figure3_trends.parquet"] = to_parquet(trends)
+    report.markdown.append(f"{caption}\n")
+
+
+def _slope(row: Any) -> str:
+    if pd.isna(row.low):
+        return "unresolved"
+    return f"{row.slope:+.2f} [{row.low:+.2f}, {row.high:+.2f}], {row.verdict}"
+
+
+def _add_curves(report: Report, study: Study, trials: pd.DataFrame, settings: dict, title: str) -> None:
+    published = list(dict.fromkeys(row["placement"] for row in settings["report"]["rows"]))
+    curves = points.learning_curves(trials, study.epochs(), published)
+    if curves.empty:
+        return
+    report.sections.append(Section("Learning curves and trade-offs", "Means over seeds."))
+    rungs, caption = settings["report"]["rungs"], "Validation top-1; bands from the lowest to the highest seed."
+    report.add_figure("learning_curves", curves, lambda: figures.draw_learning_curves(curves, rungs, title), caption)
+    front = points.trade_offs(trials, study.costs(), published)
+    if front["images_per_second"].notna().any():
+        caption = "Test top-1 with 95 % t-intervals against cost; the front joins means, whatever their intervals."
+        report.add_figure("trade_offs", front, lambda: figures.draw_trade_offs(front, title), caption)
+
+
+def _add_effects(report: Report, trials: pd.DataFrame, settings: dict, title: str) -> None:
+    baseline = settings["report"]["baseline"]
+    main, pairs = effects.main_effects(trials, baseline), effects.interactions(trials, baseline)
+    share = effects.importance(trials, baseline)
+    report.files |= {
+        "main_effects.parquet": to_parquet(main),
+        "interactions.parquet": to_parquet(pairs),
+        "importance.parquet": to_parquet(share),
+    }
+    if main["effect"].isna().all():
+        return
+    caption = (
+        "Linear model of test top-1 fitted on the finished trials: effects are points against the baseline's mixer or "
+        f"switch ({baseline}), the rest equal, with 95 % t-intervals and each p for itself. Share: of the variance, "
+        "what the model explains only with that factor; a pair of stages beyond both of its stages."
+    )
+    report.sections.append(Section("Which stage matters", caption, plain(share)))
+    report.add_figure("main_effects", main, lambda: figures.draw_effects(main, title), "Main effects.")
+    if not pairs.empty:
+        report.sections.append(Section("Which pair of stages matters", "Points beyond both effects.", plain(pairs)))
 
 
 def _data(settings: dict) -> str:
@@ -34,10 +146,10 @@ def _data(settings: dict) -> str:
     return f"{settings['data']['name']} at {recipe['img_size']} px, recipe {recipe['name']}"
 
 
-def _caption(settings: dict, device: str) -> str:
+def _caption(table: str, settings: dict, device: str, margin: float) -> str:
     return (
-        f"Table 5, placement of SKA and CSKA. Ours: {settings['backbone']} on {_data(settings)}, "
-        f"{settings['budget']} epochs, mean ± sd over seeds; images/s at inference: {device or 'not measured'}. "
-        "Paper: CAFormer-S18 on ImageNet-1k at 224 px, epoch 160, one run; other data, so only the order of rows could "
-        "agree, and a difference smaller than the spread of seeds shows no order."
+        f"Ours: {settings['backbone']} on {_data(settings)}, {settings['budget']} epochs, mean ± sd over seeds; "
+        f"difference to the baseline row with its 95 % bootstrap interval; verdicts at {ALPHA:g} after Holm's "
+        f"correction, equivalent within {margin:g} points; images/s at inference: {device or 'not measured'}. "
+        f"Bold: the highest mean and all that is not resolved from it. {paper.SAYS.get(table, '')}".strip()
     )

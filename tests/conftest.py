@@ -18,6 +18,7 @@ BASE = "dwconv-dwconv-attn-attn"
 REPORT = {
     "rows": [{"table": "Table 5", "row": "none", "heads": None, "placement": BASE, "baseline": BASE}],
     "baseline": BASE,
+    "rungs": [2],
 }
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"

@@ -11,7 +11,7 @@ GRIDS = [(4, 4), (3, 5), (9, 8)]
 
 def by_the_equations(mixer, x):
     """Section 4: logits of every query and key, softmax over keys, times v, projected."""
-    B, N, D = x.shape
+    B, N, _ = x.shape
     h, d = mixer.num_heads, mixer.head_dim
     q = (x if isinstance(mixer.q, torch.nn.Identity) else x @ mixer.q.weight.mT).view(B, N, h, d)
     v = (x @ mixer.v.weight.mT).view(B, N, h, d)

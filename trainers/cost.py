@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import statistics
 from collections.abc import Callable, Sequence
@@ -26,7 +27,7 @@ MIN_RUN_TIME = 0.7  # seconds of measuring per figure
 
 @dataclass(frozen=True)
 class Cost:
-    """Speeds in images per second at `batch_size`; `peak_memory` in bytes allocated during a training step."""
+    """Speeds in images per second at `batch_size`; `peak_memory` in bytes of a training step, None if not measured."""
 
     device: str
     batch_size: int
@@ -34,7 +35,7 @@ class Cost:
     flops: int
     images_per_second: float
     train_images_per_second: float
-    peak_memory: int
+    peak_memory: int | None
 
 
 def count(candidate: Candidate, img_size: int, in_chans: int = 3, num_classes: int = 1000) -> tuple[int, int]:
@@ -63,7 +64,13 @@ def count_all(
 
 
 def measure(
-    candidate: Candidate, recipe: Recipe, channels: int, num_classes: int, device: str = "cpu", threads: int = 1
+    candidate: Candidate,
+    recipe: Recipe,
+    channels: int,
+    num_classes: int,
+    device: str = "cpu",
+    threads: int = 1,
+    memory: bool = True,
 ) -> Cost:
     """Speed and memory of `candidate` at the recipe's image and batch size. Nothing else should run meanwhile."""
     torch.set_num_threads(threads)
@@ -73,7 +80,7 @@ def measure(
 
     trainer.model.train()
     train = _images_per_second(lambda: trainer.step(images, labels), len(images))
-    peak = _peak_memory(trainer, lambda: trainer.step(images, labels))
+    peak = _peak_memory(trainer, lambda: trainer.step(images, labels)) if memory else None
     trainer.model.eval()
     infer = _images_per_second(lambda: trainer.predict(images), len(images))
     return Cost(device_name(trainer.device), len(images), num_params, flops, infer, train, peak)
@@ -93,6 +100,13 @@ def _processor() -> str:
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+def fastest_device(threads: int) -> tuple[str, int]:
+    """Torch's name for the kind of device that trials would use on this machine, and how many of them at a time."""
+    if torch.cuda.is_available():
+        return "cuda", torch.cuda.device_count()
+    return "cpu", max(1, (os.cpu_count() or 1) // threads)
 
 
 def device_here(device: str, threads: int) -> str:

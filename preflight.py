@@ -1,0 +1,172 @@
+"""What a study will take, before it is launched: images per second, hours, disk, and the differences it can show."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from plan import Plan, missing
+from results.evidence import POWER, pooled_sd, smallest_difference
+from results.records import CostRecord, TrialRecord
+from results.store import Study
+from results.tables import finished_top1
+from searchspace.candidate import Candidate
+from trainers.cost import Cost, count_all, fastest_device, measure
+from trainers.data import ImageData
+from trainers.recipes import Recipe
+
+if TYPE_CHECKING:
+    from cluster import Cluster
+
+LISTED = 1000  # candidates of a space that --list prints; of a larger one only those asked for
+ASSUMED_SD = 0.5  # points of top-1 between seeds, where the study has none to measure it on
+CHECKPOINT = 12  # bytes a parameter: fp32 weights and two moments
+ROWS = 30_000  # bytes of a trial's rows
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Seconds an image takes, as a line through the measured candidates over their FLOPs."""
+
+    train: tuple[float, float]
+    infer: tuple[float, float]
+
+    @classmethod
+    def through(cls, costs: Sequence[Cost | CostRecord]) -> Speed:
+        """The line through the cheapest and the dearest of the measured candidates."""
+        low, high = (pick(costs, key=lambda cost: cost.flops) for pick in (min, max))
+        between = max(high.flops - low.flops, 1)
+
+        def line(first: float, last: float) -> tuple[float, float]:
+            slope = (1 / last - 1 / first) / between
+            return 1 / first - slope * low.flops, slope
+
+        return cls(
+            line(low.train_images_per_second, high.train_images_per_second),
+            line(low.images_per_second, high.images_per_second),
+        )
+
+    def seconds(self, flops: int, recipe: Recipe, data: ImageData, epochs: int) -> float:
+        """Training and validation of so many epochs, and one pass over the test images."""
+        held_out = len(data.train_images) * recipe.val_fraction
+        train, infer = (start + slope * flops for start, slope in (self.train, self.infer))
+        passes = (len(data.train_images) - held_out) * train + held_out * infer
+        return epochs * passes + len(data.test_images) * infer
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """A recipe on some data, `sizes` (parameters and FLOPs) of each candidate, `costs` of at least the extremes."""
+
+    recipe: Recipe
+    data: ImageData
+    sizes: Mapping[str, tuple[int, int]]
+    costs: Sequence[Cost | CostRecord]
+    side_by_side: int  # trials that run at a time
+
+    def lines(self, asked: Sequence[TrialRecord], pending: Sequence[TrialRecord], study: Study) -> list[str]:
+        """What is printed: the counts, the time and the disk that `pending` takes, and what `asked` can resolve."""
+        candidates, seeds = len({trial.candidate for trial in asked}), len({trial.seed for trial in asked})
+        rungs = ", ".join(map(str, self.recipe.rungs)) or "none"
+        return [
+            f"{candidates} candidates x {seeds} seeds = {len(asked)} trials, {len(pending)} to train, "
+            f"of at most {self.recipe.budget} epochs, rungs at {rungs}",
+            self._time(pending),
+            self._disk(pending, study.folder),
+            _resolution(seeds, candidates - 1, study),
+        ]
+
+    def _time(self, pending: Sequence[TrialRecord]) -> str:
+        speed, rates = Speed.through(self.costs), [cost.train_images_per_second for cost in self.costs]
+        seconds = [
+            speed.seconds(self.sizes[trial.candidate][1], self.recipe, self.data, trial.budget - trial.epoch)
+            for trial in pending
+        ]
+        longest = max(seconds, default=0.0)
+        whole = max(sum(seconds) / self.side_by_side, longest)
+        return (
+            f"{min(rates):,.0f} to {max(rates):,.0f} images/s in training, alone on {self.costs[0].device}: "
+            f"{_hours(longest)} for the longest trial, {_hours(whole)} in all with {self.side_by_side} at a time, "
+            "more if they slow each other down, less if rungs stop some"
+        )
+
+    def _disk(self, pending: Sequence[TrialRecord], folder: Path) -> str:
+        """One checkpoint for each trial, a second one for each that runs, and rows; beside what is free."""
+        weights = sorted((self.sizes[trial.candidate][0] * CHECKPOINT for trial in pending), reverse=True)
+        needed = sum(weights) + sum(weights[: self.side_by_side]) + len(weights) * ROWS
+        existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+        return f"{_bytes(needed)} of disk, {_bytes(shutil.disk_usage(existing).free)} free in {existing}"
+
+
+def _resolution(seeds: int, comparisons: int, study: Study) -> str:
+    """The smallest difference to a baseline that so many seeds resolve."""
+    if seeds < 2:
+        return "one seed a candidate resolves no difference, however large: --seeds K"
+    measured = pooled_sd(finished_top1(study.trials()).values())
+    sd, source = (measured, "measured in this study") if measured > 0 else (ASSUMED_SD, "assumed")
+    points = smallest_difference(sd, seeds, max(comparisons, 1))
+    return (
+        f"{seeds} seeds a candidate resolve differences of {points:.1f} points or more in {POWER:.0%} of cases "
+        f"(sd {sd:.2f} between seeds, {source}; {comparisons} comparisons)"
+    )
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
+
+
+def _bytes(number: float) -> str:
+    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB"
+
+
+def print_list(plan: Plan, threads: int) -> None:
+    """Every candidate of the space with its cost, or of a large one those asked for, and what training them takes."""
+    space, shape = plan.space, plan.shape()
+    problems, published = space.problems(plan.recipe.img_size), set(space.published_candidates())
+    listed = plan.candidates if len(space) > LISTED else [candidate for candidate in space if candidate not in problems]
+    counts = count_all(list(dict.fromkeys([*listed, *plan.candidates])), *shape)
+    for candidate, (params, flops) in counts.items():
+        role = "published" if candidate in published else "asked for" if candidate in plan.candidates else ""
+        print(f"{candidate!s:50} {params / 1e6:8.3f} M params {flops / 1e9:9.4f} GFLOPs  {role}".rstrip())
+    for reason in list(problems.values())[:LISTED]:
+        print(f"not built: {reason}")
+    size = f"{len(problems)} that cannot be built at {plan.recipe.img_size} px"
+    print(f"space {space.name}: {len(space)} candidates, {len(published)} published, {size}")
+    sizes = {str(candidate): counts[candidate] for candidate in plan.candidates}
+    kind, side_by_side = fastest_device(threads)
+    costs = [
+        measure(Candidate.parse(name), plan.recipe, *shape[1:], kind, threads, memory=False) for name in extremes(sizes)
+    ]
+    preflight = Preflight(plan.recipe, plan.data, sizes, costs, side_by_side)
+    print("\n".join([*preflight.lines(*missing(plan), plan.study), "nothing was launched"]))
+
+
+def print_preflight(plan: Plan, asked: list[TrialRecord], pending: list[TrialRecord], cluster: Cluster) -> None:
+    """What the pending trials will take."""
+    sizes = {str(candidate): size for candidate, size in count_all(plan.candidates, *plan.shape()).items()}
+    costs = measure_costs(plan, cluster, extremes(sizes))
+    preflight = Preflight(plan.recipe, plan.data, sizes, costs, cluster.side_by_side)
+    print("\n".join(preflight.lines(asked, pending, plan.study)), flush=True)
+
+
+def measure_costs(plan: Plan, cluster: Cluster, candidates: Iterable[str]) -> list[CostRecord]:
+    """Costs on the trials' device, one at a time while nothing else runs; what the study knows is not done again."""
+    device = cluster.device()
+    known = {record.candidate: record for record in plan.study.records("costs") if record.device == device}
+    for name in candidates:
+        if name not in known:
+            cost = cluster.measure(Candidate.parse(name), plan.recipe, *plan.shape()[1:])
+            key = f"{name}--{plan.recipe.img_size}px--{re.sub('[^a-z0-9]+', '-', device.lower())}"
+            known[name] = CostRecord(key=key, candidate=name, img_size=plan.recipe.img_size, **asdict(cost))
+            plan.study.write("costs", key, [known[name]])
+    return [known[name] for name in candidates]
+
+
+def extremes(sizes: Mapping[str, tuple[int, int]]) -> list[str]:
+    """The candidates with the fewest and the most FLOPs: what must be measured. `sizes`: parameters and FLOPs."""
+    cheapest, dearest = (pick(sizes, key=lambda name: sizes[name][1]) for pick in (min, max))
+    return list(dict.fromkeys([cheapest, dearest]))
