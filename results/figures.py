@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import matplotlib
 import numpy as np
@@ -14,9 +15,12 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, ScalarFormatter
+from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullFormatter, NullLocator, ScalarFormatter
 
 from results.typeset import spell
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 # Okabe and Ito's palette, told apart by colour-blind readers; markers tell lines apart in print.
 COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7")
@@ -35,6 +39,18 @@ STYLE: dict[Any, Any] = {
 }
 
 
+def styled(function: Callable[P, T]) -> Callable[P, T]:
+    """Decorator: the function draws in STYLE."""
+
+    @wraps(function)
+    def draw(*args: P.args, **kwargs: P.kwargs) -> T:
+        with plt.rc_context(STYLE):
+            return function(*args, **kwargs)
+
+    return draw
+
+
+@styled
 def files(figure: Figure) -> dict[str, bytes]:
     """The figure as `svg` and `png` (300 dpi); it is closed."""
     contents = {}
@@ -46,6 +62,7 @@ def files(figure: Figure) -> dict[str, bytes]:
     return contents
 
 
+@styled
 def draw_learning_curves(points: pd.DataFrame, rungs: Sequence[int], title: str) -> Figure:
     """One line a placement with its lowest and highest seed, at most seven in colour; rungs are dotted."""
     figure, (axes,) = _frame(title, 1, 2.9)
@@ -67,6 +84,7 @@ def draw_learning_curves(points: pd.DataFrame, rungs: Sequence[int], title: str)
     return figure
 
 
+@styled
 def draw_head_counts(points: pd.DataFrame, title: str) -> Figure:
     """Figure 3: accuracy with 95 % intervals, and speed, against the number of heads."""
     figure, panels = _frame(title, 2, 3.9)
@@ -88,6 +106,7 @@ def draw_head_counts(points: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
+@styled
 def draw_trade_offs(points: pd.DataFrame, title: str) -> Figure:
     """Accuracy with 95 % intervals against FLOPs and against speed; what no other beats is joined by a line."""
     figure, panels = _frame(title, 2, 3.9)
@@ -96,6 +115,8 @@ def draw_trade_offs(points: pd.DataFrame, title: str) -> Figure:
         measured = points.dropna(subset=[cost]).sort_values(cost)
         for published, marker, colour in ((False, ".", GRAY), (True, "o", COLOURS[4])):
             group = measured[measured["published"] == published]
+            if group.empty:
+                continue
             errors = np.nan_to_num([group["test_top1"] - group["low"], group["high"] - group["test_top1"]])
             name = "published" if published else "searched"
             axes.errorbar(
@@ -103,11 +124,15 @@ def draw_trade_offs(points: pd.DataFrame, title: str) -> Figure:
             )
         best = measured[measured[front]]
         axes.plot(best[cost] * unit, best["test_top1"], color=COLOURS[5], label="front of the means", zorder=3)
-        axes.set(xlabel=label, ylabel="test top-1, %")
+        axes.set(xlabel=label, ylabel="test top-1, %", xscale="log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_minor_formatter(NullFormatter())
     _legend(figure, panels[0])
     return figure
 
 
+@styled
 def draw_effects(effects: pd.DataFrame, title: str) -> Figure:
     """Each level's effect against the baseline's, with its 95 % interval."""
     known = effects.dropna(subset=["effect"]).iloc[::-1]
@@ -122,8 +147,7 @@ def draw_effects(effects: pd.DataFrame, title: str) -> Figure:
 
 
 def _frame(title: str, panels: int, height: float) -> tuple[Figure, Sequence[Axes]]:
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(panels, figsize=(WIDTH, height), layout="constrained", squeeze=False)
+    figure, axes = plt.subplots(panels, figsize=(WIDTH, height), layout="constrained", squeeze=False)
     figure.suptitle(title.replace("$", r"\$"), fontsize=7)
     for panel in axes[:, 0]:
         panel.grid(alpha=0.25, lw=0.5)

@@ -101,9 +101,10 @@ def _costs(trials: pd.DataFrame, costs: pd.DataFrame, column: str) -> dict[str, 
 
 
 def _mean_with_interval(values: Sequence[float]) -> dict[str, float]:
-    """Mean and 95 % t-interval; no interval for a single value."""
+    """Mean and 95 % t-interval within 0 to 100 %; no interval for a single value."""
     mean, number = float(np.mean(values)), len(values)
     half = np.nan
     if number > 1:
         half = special.stdtrit(number - 1, (1 + CONFIDENCE) / 2) * np.std(values, ddof=1) / number**0.5
-    return {"mean": mean, "low": mean - half, "high": mean + half, "seeds": number}
+    low, high = np.clip([mean - half, mean + half], 0, 100)
+    return {"mean": mean, "low": low, "high": high, "seeds": number}

@@ -42,7 +42,8 @@ class Report:
     def add_figure(self, stem: str, numbers: pd.DataFrame, draw: Callable[[], figures.Figure], caption: str) -> None:
         """The points as Parquet and their drawing as SVG and PNG, in the last section."""
         drawn = figures.files(draw())
-        self.files |= {f"{stem}.parquet": to_parquet(numbers)} | {f"{stem}.{kind}": drawn[kind] for kind in drawn}
+        self.files[f"{stem}_points.parquet"] = to_parquet(numbers)
+        self.files |= {f"{stem}.{kind}": content for kind, content in drawn.items()}
         self.sections[-1].drawings.append(Drawing(caption, drawn["svg"]))
 
 
@@ -94,7 +95,7 @@ def _add_head_counts(report: Report, trials: pd.DataFrame, costs: pd.DataFrame, 
     trends = points.head_trends(trials, counts)
     says = "; ".join(f"{row.series}: {_slope(row)}" for row in trends.itertuples())
     caption = f"Mean and 95 % t-interval of test top-1, and speed. A doubling of the heads, points of top-1: {says}."
-    report.add_figure("figure3_points", counts, lambda: figures.draw_head_counts(counts, title), caption)
+    report.add_figure("figure3", counts, lambda: figures.draw_head_counts(counts, title), caption)
     report.files["figure3_trends.parquet"] = to_parquet(trends)
     report.markdown.append(f"{caption}\n")
 
@@ -124,7 +125,6 @@ def _add_effects(report: Report, trials: pd.DataFrame, settings: dict, title: st
     main, pairs = effects.main_effects(trials, baseline), effects.interactions(trials, baseline)
     share = effects.importance(trials, baseline)
     report.files |= {
-        "main_effects.parquet": to_parquet(main),
         "interactions.parquet": to_parquet(pairs),
         "importance.parquet": to_parquet(share),
     }

@@ -15,7 +15,7 @@ def typeset(table: pd.DataFrame) -> pd.DataFrame:
     rows: list[Any] = list(table.itertuples())
     text = pd.DataFrame(
         {
-            "row": table["row"],
+            "row": table["row"].where(table["row"] != table["placement"], table["placement"].map(spell)),
             "stages 1 to 4": table["placement"].map(spell),
             "test top-1 %": [_bold(_with_sd(row.test_top1, row.test_sd), bool(some and row.tied_best)) for row in rows],
             "seeds": table["seeds"].map(str),
@@ -31,8 +31,8 @@ def typeset(table: pd.DataFrame) -> pd.DataFrame:
             "state": table["status"],
         }
     )
-    unlabelled = text["row"].eq(text["stages 1 to 4"]).all()
-    return text.drop(columns="stages 1 to 4") if unlabelled else text
+    told = {"stages 1 to 4": table["row"].eq(table["placement"]).all(), "state": table["status"].eq("done").all()}
+    return text.drop(columns=[name for name, needless in told.items() if needless])
 
 
 def plain(table: pd.DataFrame) -> pd.DataFrame:
@@ -82,7 +82,7 @@ def _verdict(row: Any) -> str:
 def _probability(value: float) -> str:
     if pd.isna(value):
         return MISSING
-    return "< .001" if 0 < value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+    return "< .001" if 0 < value < 0.001 else f"{value:.3f}" if 0 < value < 0.1 else f"{value:.2f}"
 
 
 def _paper(row: Any) -> str:

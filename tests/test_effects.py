@@ -113,8 +113,8 @@ def test_an_interaction_is_what_two_changes_add_to_each_one_alone():
 
 
 def test_the_papers_rows_have_no_interaction():
-    table5 = paper.table5()
-    trials = study(*zip(table5["placement"], table5["top1"], strict=True))
+    table5 = paper.published("Table 5")
+    trials = study(*zip(table5["placement"], table5["paper_top1"], strict=True))
     assert interactions(trials, BASE).empty
     assert not importance(trials, BASE)["factor"].str.contains(" x ").any()
     assert main_effects(trials, BASE)["effect"].tolist() == pytest.approx([0.2, 0, -0.2, -0.6, -0.9, -0.9])

@@ -1,17 +1,19 @@
+import re
 import xml.etree.ElementTree as ET
-from io import StringIO
+from io import BytesIO, StringIO
 
 import pandas as pd
+import pytest
 from conftest import trial_record
 from rich.console import Console
 
 from results.__main__ import main
-from results.figures import learning_curves
 from results.progress import Progress
 from results.recorder import Recorder
-from results.report import write_report
+from results.refresh import Refresher
+from results.report import make_report, write_report
 
-BASE = "dwconv-dwconv-attn-attn"
+BASE, OTHER = "dwconv-dwconv-attn-attn", "ska-dwconv-attn-attn"
 
 
 def result(epochs, top1=90.0, **changes):
@@ -70,46 +72,84 @@ def test_a_failed_trial_keeps_the_last_line_of_its_traceback(study, quiet):
     assert study.records("trials")[0].error == "ValueError: no"
 
 
-def test_learning_curves_average_seeds():
-    trials = pd.DataFrame([vars(trial_record(BASE, seed)) for seed in (0, 1)])
-    epochs = pd.DataFrame({"key": [f"{BASE}-0", f"{BASE}-1"], "epoch": [1, 1], "top1": [90.0, 94.0]})
-    points = learning_curves(trials, epochs, published=[BASE])
-    where = {"placement": BASE, "published": True, "epoch": 1}
-    assert points.to_dict("records") == [{**where, "mean": 92.0, "low": 90.0, "high": 94.0, "seeds": 2}]
+@pytest.fixture
+def reported(study, quiet):
+    """A study with one finished trial, two seeds of one that the paper does not print, and its cost."""
+    for placement, seed, top1 in ((BASE, 0, 91.0), (OTHER, 0, 89.0), (OTHER, 1, 88.0)):
+        record = trial_record(placement, seed)
+        recorder = Recorder(study, [record], quiet)
+        recorder.reported(record.key, result(4, finished=True, test_top1=top1))
+        recorder.ended(record.key, result(4, finished=True))
+    return study
 
 
-def test_a_learning_curve_ends_with_the_first_of_its_seeds():
-    trials = pd.DataFrame({"key": ["a", "b"], "placement": BASE})
-    epochs = pd.DataFrame({"key": ["a", "a", "b"], "epoch": [1, 2, 1], "top1": [50.0, 99.0, 40.0]})
-    assert learning_curves(trials, epochs, published=[BASE])["epoch"].tolist() == [1]
+def test_a_report_has_tables_and_figures_that_open(reported):
+    text = write_report(reported)
+    folder = reported.folder / "report"
+    assert "91.0" in text
+    assert f"wrote {folder / 'report.html'}" in text
+    assert all((folder / name).exists() for name in text.splitlines()[-1].removeprefix("beside it: ").split(", "))
+    assert pd.read_parquet(folder / "table5.parquet")["test_top1"].tolist() == [91.0]
+    assert ET.parse(folder / "learning_curves.svg").getroot().tag.endswith("svg")  # noqa: S314
+    assert (folder / "learning_curves.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_published_learning_curves_come_first_and_in_their_order():
-    placements = ["a", "b", "c"]
-    trials = pd.DataFrame({"key": placements, "placement": placements})
-    epochs = pd.DataFrame({"key": placements, "epoch": 1, "top1": 50.0})
-    points = learning_curves(trials, epochs, published=["c", "b"])
-    assert points["placement"].tolist() == ["c", "b", "a"]
-    assert points["published"].tolist() == [True, True, False]
+def test_what_the_paper_does_not_print_has_a_table_of_its_own(reported):
+    searched = make_report(reported).files["searched.parquet"]
+    table = pd.read_parquet(BytesIO(searched))
+    assert table["placement"].tolist() == [BASE, OTHER]
+    assert table["difference"].tolist()[1] == pytest.approx(-2.5)
 
 
-def test_a_report_has_tables_and_figures_that_open(study, quiet):
-    record = trial_record(BASE)
-    recorder = Recorder(study, [record], quiet)
-    recorder.reported(record.key, result(4, finished=True, test_top1=91.0))
-    recorder.ended(record.key, result(4, finished=True))
-    markdown, files = write_report(study)
-    assert "91.0" in markdown
-    names = ["table5.parquet", "table5.md", "table5.tex", "learning_curves.svg", "learning_curves.png"]
-    assert [file.name for file in files] == names
-    assert pd.read_parquet(files[0])["test_top1"].max() == 91.0
-    assert ET.parse(files[3]).getroot().tag.endswith("svg")  # noqa: S314
-    assert files[4].read_bytes().startswith(b"\x89PNG")
+def test_the_same_study_gives_the_same_report(reported):
+    assert make_report(reported).files == make_report(reported).files
+
+
+def test_the_page_asks_nothing_of_any_network(reported):
+    page = make_report(reported).files["report.html"].decode()
+    references = re.findall(r"(?:src|href|url|action)\s*[=(]\s*[\"']?([^\"'\s>)]+)", page)
+    assert references
+    assert all(reference.startswith("data:") for reference in references)
+    assert "<script" not in page
+
+
+def test_the_page_is_read_again_only_while_trials_run(reported, quiet):
+    assert 'http-equiv="refresh"' not in make_report(reported).files["report.html"].decode()
+    record = trial_record(BASE, 7)
+    Recorder(reported, [record], quiet).started(record.key)
+    assert 'http-equiv="refresh"' in make_report(reported).files["report.html"].decode()
+
+
+def test_names_from_outside_are_text_on_the_page(study):
+    study.begin(study.settings() | {"data": {"name": "<b>x</b>", "fingerprint": "0"}})
+    page = make_report(study).files["report.html"].decode()
+    assert "&lt;b&gt;x&lt;/b&gt;" in page
+    assert "<b>x" not in page
+
+
+def test_a_report_of_nothing_is_a_report(study):
+    assert "not run" in write_report(study)
+
+
+def test_the_report_is_refreshed_by_a_process_of_its_own(reported, quiet):
+    with Refresher(reported) as refresher:
+        refresher.changed()
+        first = refresher.process
+        refresher.changed()  # not due again
+        assert refresher.process is first
+        assert first.wait(60) == 0
+    assert (reported.folder / "report" / "report.html").exists()
 
 
 def test_the_command_prints_the_table(study, capsys):
     assert main([study.name, "--results", str(study.folder.parent)]) == 0
-    assert "paper top-1" in capsys.readouterr().out
+    assert "P(better)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("margin", ["0", "-1", "nan"])
+def test_a_margin_is_more_than_nothing(study, capsys, margin):
+    assert main([study.name, "--results", str(study.folder.parent), "--margin", margin]) == 2
+    assert "expected more than 0" in capsys.readouterr().err
 
 
 def test_the_command_names_a_study_that_is_not_there(tmp_path, capsys):

@@ -1,15 +1,19 @@
-import re
-
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from conftest import trial_record
 
 from results import paper
 from results.records import CostRecord
-from results.tables import _escape, placement_table, to_latex, to_markdown, typeset
+from results.tables import COLUMNS, finished_top1, result_table, to_parquet
+from searchspace.spaces import PLACEMENT
 
 BASE, SKA2 = "dwconv-dwconv-attn-attn", "dwconv-ska-attn-attn"
-OTHER, FURTHER = "ska-ska-ska-ska", "attn-attn-attn-attn"
+ROWS = [
+    {"row": row.row, "heads": row.heads, "placement": row.candidate.placement, "baseline": row.baseline.placement}
+    for row in PLACEMENT.published_rows()
+]
 
 
 def frames(*trials):
@@ -25,11 +29,12 @@ def frames(*trials):
         train_images_per_second=1.0,
         peak_memory=1,
     )
-    return pd.DataFrame([vars(trial) for trial in trials]), pd.DataFrame([vars(cost)]), paper.table5()
+    columns = list(vars(trial_record()))
+    return pd.DataFrame([vars(trial) for trial in trials], columns=columns), pd.DataFrame([vars(cost)])
 
 
-def table(*trials):
-    return placement_table(*frames(*trials)).set_index("placement")
+def table(*trials, rows=ROWS):
+    return result_table(*frames(*trials), rows, paper.published("Table 5")).set_index("placement")
 
 
 def done(placement, seed, test):
@@ -37,8 +42,14 @@ def done(placement, seed, test):
 
 
 def test_the_papers_seven_rows_stand_in_its_order_with_its_numbers():
-    assert paper.table5()["top1"].tolist() == [77.6, 77.6, 77.0, 76.7, 77.8, 77.4, 76.7]
-    assert table(done(BASE, 0, 90.0)).index.tolist() == paper.table5()["placement"].tolist()
+    rows = table(done(BASE, 0, 90.0))
+    assert rows.index.tolist() == paper.published("Table 5")["placement"].tolist()
+    assert rows["paper_top1"].tolist() == [77.6, 77.6, 77.0, 76.7, 77.8, 77.4, 76.7]
+
+
+def test_where_the_paper_has_no_number_it_has_words():
+    words = paper.published("Table 4").set_index("placement")["paper_says"]
+    assert words["dwconv-cska.noscale-attn-attn"] == "changes little"
 
 
 def test_seeds_are_averaged():
@@ -47,10 +58,27 @@ def test_seeds_are_averaged():
     assert row.test_sd == pytest.approx(2**0.5)
 
 
+def test_a_row_is_compared_with_its_baseline():
+    seeds = [done(place, seed, top1 + seed / 10) for place, top1 in ((BASE, 90.0), (SKA2, 80.0)) for seed in range(3)]
+    rows = table(*seeds)
+    assert rows.loc[SKA2].difference == pytest.approx(-10)
+    assert rows.loc[SKA2].verdict == "loss"
+    assert rows.loc[BASE].verdict == ""
+    assert rows["tied_best"].tolist() == [True] + [False] * 6
+
+
+def test_a_row_behind_a_rung_is_not_compared():
+    stopped = [trial_record(SKA2, seed, status="stopped", epoch=2, top1=10.0 + seed) for seed in range(3)]
+    row = table(*(done(BASE, seed, 90.0 + seed) for seed in range(3)), *stopped).loc[SKA2]
+    assert row.verdict == ""
+    assert pd.isna(row.difference)
+
+
 def test_a_seed_behind_a_rung_is_not_averaged_with_finished_ones():
     stopped = trial_record(BASE, 1, status="stopped", epoch=2, top1=10.0)
     row = table(done(BASE, 0, 90.0), stopped).loc[BASE]
     assert (row.status, row.seeds, row.val_top1) == ("1 done, 1 stopped at epoch 2", 1, 91.0)
+    assert finished_top1(frames(done(BASE, 0, 90.0), stopped)[0]) == {BASE: [90.0]}
 
 
 def test_a_diverged_seed_is_counted_and_not_averaged():
@@ -60,15 +88,10 @@ def test_a_diverged_seed_is_counted_and_not_averaged():
 
 
 def test_costs_are_those_of_the_device_that_the_trials_ran_on():
-    trials, costs, published = frames(done(BASE, 0, 90.0))
+    trials, costs = frames(done(BASE, 0, 90.0))
     elsewhere = costs.assign(device="a faster one", images_per_second=99_999.0)
-    table = placement_table(trials, pd.concat([costs, elsewhere]), published)
+    table = result_table(trials, pd.concat([costs, elsewhere]), ROWS, paper.published("Table 5"))
     assert table["images_per_second"].dropna().tolist() == [3752.9]
-
-
-def test_other_placements_follow_the_furthest_first():
-    early, late = (trial_record(p, status="stopped", epoch=e, top1=50.0) for p, e in ((OTHER, 1), (FURTHER, 2)))
-    assert table(early, late).index.tolist()[7:] == [FURTHER, OTHER]
 
 
 def test_what_was_not_run_is_missing_and_not_zero():
@@ -79,31 +102,28 @@ def test_what_was_not_run_is_missing_and_not_zero():
 
 
 def test_a_study_without_trials_still_shows_the_paper():
-    empty = frames(done(BASE, 0, 90.0))[0].iloc[:0]
-    assert len(placement_table(empty, *frames(done(BASE, 0, 90.0))[1:])) == 7
+    assert len(table()) == 7
 
 
-def test_the_text_marks_stopped_rows_with_their_epoch():
-    stopped = trial_record(SKA2, status="stopped", epoch=2, top1=80.0)
-    text = typeset(placement_table(*frames(done(BASE, 0, 90.0), stopped)))
-    assert text["state"].tolist()[:3] == ["done", "stopped at epoch 2", "not run"]
-    cost = ["351.48 k", "10.62 M", "3,753"]
-    assert text.iloc[0].tolist() == ["DW DW ATTN ATTN", "90.0", "91.0", "1", "done", "77.6", *cost]
+def test_a_row_of_a_figure_says_its_heads():
+    row = {"row": "CSKA", "placement": BASE, "baseline": BASE}
+    labels = [table(rows=[row | {"heads": heads}])["row"].iloc[0] for heads in (1, 8)]
+    assert labels == ["CSKA, 1 head", "CSKA, 8 heads"]
 
 
-def test_markdown_has_a_line_per_row():
-    markdown = to_markdown(typeset(placement_table(*frames(done(BASE, 0, 90.0)))))
-    assert len(markdown.splitlines()) == 2 + 7
+def test_parquet_has_types_and_says_what_each_column_means(tmp_path):
+    (tmp_path / "t.parquet").write_bytes(to_parquet(table(done(BASE, 0, 90.0)).reset_index()))
+    schema = pq.read_schema(tmp_path / "t.parquet")
+    assert all(schema.field(name).metadata[b"note"].decode() == note for name, (_, note) in COLUMNS.items())
+    assert schema.field("seeds_needed").type == pa.int64()
+    assert schema.field("difference").type == pa.float64()
+    read = pd.read_parquet(tmp_path / "t.parquet")
+    assert read.attrs["columns"]["difference"].endswith("points; finished trials only")
 
 
-def test_latex_is_balanced_escaped_and_uses_booktabs():
-    trials = frames(done(BASE, 0, 90.0), done(BASE, 1, 91.0))
-    latex = to_latex(typeset(placement_table(*trials)), "caformer_micro, 100 % ± 1", "tab:x")
-    assert re.findall(r"\\begin\{(\w+)\}", latex) == re.findall(r"\\end\{(\w+)\}", latex)[::-1]
-    assert r"\toprule" in latex
-    assert r"caformer\_micro, 100 \% $\pm$ 1" in latex
-    assert not re.search(r"(?<!\\)[%_#]|±", latex)
+@pytest.mark.parametrize("name", ["Table 4", "Table 5"])
+def test_the_papers_numbers_belong_to_published_rows(name):
+    from searchspace.spaces import JOINT
 
-
-def test_latex_escapes_what_a_folder_may_be_called():
-    assert _escape("a$\\b_{x}~^") == r"a\$\textbackslash{}b\_\{x\}\textasciitilde{}\textasciicircum{}"
+    placements = {row.candidate.placement for row in JOINT.published_rows() if row.table == name}
+    assert set(paper.published(name)["placement"]) <= placements
