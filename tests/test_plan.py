@@ -1,0 +1,130 @@
+"""What one command line asks for, without launching anything."""
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from orchestrate import parser as command_line
+from plan import commit, make_plan, missing
+from results.records import EpochRecord
+from searchspace.candidate import Candidate
+from searchspace.spaces import SearchSpace
+
+
+def plan(*arguments, space="placement"):
+    return make_plan(command_line().parse_args(["--space", space, *arguments]))
+
+
+def test_every_candidate_is_asked_for_once_per_seed_the_published_first():
+    records = plan("--seeds", "2", "--trials", "3").trials()
+    assert [record.seed for record in records] == [0] * 10 + [1] * 10
+    assert [record.published for record in records[:10]] == [True] * 7 + [False] * 3
+    assert len({record.key for record in records}) == 20
+
+
+def test_a_key_knows_candidate_recipe_data_and_seed():
+    one, cut = plan().trials()[0].key, plan("--epochs", "2").trials()[0].key
+    assert one.startswith("caformer_micro-dwconv-dwconv-attn-attn--digits-")
+    assert one != cut
+
+
+def test_the_study_is_named_after_the_space():
+    assert plan().study.name == "placement"
+    assert plan("--study", "mine").study.name == "mine"
+
+
+def test_the_same_images_under_another_name_are_the_same_data(tmp_path):
+    begun, renamed = plan("--results", str(tmp_path)), plan("--results", str(tmp_path))
+    with begun.study.owned():
+        begun.study.begin(begun.settings())
+        renamed = replace(renamed, data=replace(renamed.data, name="elsewhere"))
+        renamed.study.begin(renamed.settings())
+    assert renamed.study.settings()["data"]["name"] == "elsewhere"
+
+
+def test_a_trial_without_all_of_its_rows_is_pending(tmp_path):
+    asked = plan("--results", str(tmp_path))
+    records = [replace(record, status="done", epoch=1) for record in asked.trials()[:2]]
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    row = {"train_loss": 1.0, "val_loss": 1.0, "top1": 1.0, "lr": 1.0, "seconds": 1.0, "finished_at": at}
+    with asked.study.owned():
+        for record in records:
+            asked.study.write("trials", record.key, [record])
+        key = records[0].key
+        asked.study.write("epochs", key, [EpochRecord(key=key, candidate="c", seed=0, epoch=1, **row)])
+    _, pending = missing(asked)
+    assert [record.key for record in pending] == [record.key for record in asked.trials()[1:]]
+    assert pending[0].epoch == 0
+
+
+def test_without_git_there_is_no_commit(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert commit.__wrapped__() == ""
+
+
+def test_the_repository_knows_its_commit():
+    inside = (Path(__file__).parents[1] / ".git").exists()
+    assert bool(re.fullmatch(r"[0-9a-f]{12}\+?", commit())) == inside
+
+
+def test_the_rows_of_the_paper_travel_with_the_settings():
+    rows = plan(space="heads").settings()["report"]["rows"]
+    assert len(rows) == 24
+    assert rows[2] == {
+        "table": "Figure 3",
+        "row": "CSKA, head dim follows",
+        "heads": 4,
+        "placement": "dwconv-cska.h4-attn-attn",
+        "baseline": "dwconv-cska-attn-attn",
+    }
+
+
+def test_what_rows_are_called_may_change_within_a_study(tmp_path):
+    begun = plan("--results", str(tmp_path))
+    with begun.study.owned():
+        begun.study.begin(begun.settings() | {"report": {"rows": [], "baseline": "", "rungs": []}})
+        begun.study.begin(begun.settings())
+    assert len(begun.study.settings()["report"]["rows"]) == 7
+
+
+def test_a_published_candidate_that_cannot_be_built_is_left_out(monkeypatch):
+    blocked = Candidate.parse("caformer_micro-dwconv-cska.h16-attn-attn")
+    monkeypatch.setattr(SearchSpace, "problems", lambda space, img_size: {blocked: "too large"})
+    assert blocked not in plan(space="heads").candidates
+    assert len(plan(space="heads").candidates) == 21
+
+
+OWN = """
+from searchspace.spaces import SearchSpace
+SPACE = SearchSpace("mine", choices=(("dwconv",), ("ska", "cska"), ("attn",), ("attn",)))
+"""
+
+
+def test_a_space_of_ones_own_trains_its_baseline_and_is_known_by_its_text(tmp_path):
+    (tmp_path / "mine.py").write_text(OWN)
+    first = plan(space=str(tmp_path / "mine.py"))
+    assert [str(candidate) for candidate in first.candidates] == ["caformer_micro-dwconv-dwconv-attn-attn"]
+    assert first.study.name == "mine"
+    assert re.fullmatch("[0-9a-f]{8}", first.settings()["space_file"])
+    assert plan().settings()["space_file"] is None
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("", "mine.py defines SPACE = None, expected a SearchSpace"),
+        ("x =", "mine.py: SyntaxError"),
+        (
+            "from searchspace.spaces import SearchSpace\nSPACE = SearchSpace('m', (('x',),) * 4)",
+            "unknown token mixer 'x'",
+        ),
+    ],
+)
+def test_a_file_that_defines_no_space_is_refused_in_one_line(tmp_path, text, wanted):
+    (tmp_path / "mine.py").write_text(text)
+    with pytest.raises(ValueError, match=r"^[^\n]+$") as error:
+        plan(space=str(tmp_path / "mine.py"))
+    assert wanted in str(error.value)
