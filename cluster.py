@@ -124,11 +124,14 @@ class Cluster:
         return self._call(device_here, self.kind, self.cpus)
 
     def measure(self, candidate: Candidate, recipe: Recipe, channels: int, num_classes: int) -> Cost:
-        """The cost of a candidate in a trial's share, to be asked for while nothing else runs."""
+        """The cost of a candidate in a trial's share, asked for while nothing else runs. RuntimeError if it fails."""
         return self._call(measure, candidate, recipe, channels, num_classes, self.kind, self.cpus)
 
     def _call(self, work: Any, *arguments: Any) -> Any:
-        return ray.get(ray.remote(num_cpus=self.cpus, num_gpus=self.gpus)(work).remote(*arguments))
+        try:
+            return ray.get(ray.remote(num_cpus=self.cpus, num_gpus=self.gpus)(work).remote(*arguments))
+        except ray.exceptions.RayError as error:
+            raise RuntimeError(str(error).strip().splitlines()[-1]) from error
 
 
 def _share(cpus: int | None, gpus: float | None) -> tuple[int, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -148,7 +149,8 @@ def print_list(plan: Plan, threads: int) -> None:
 def print_preflight(plan: Plan, asked: list[TrialRecord], pending: list[TrialRecord], cluster: Cluster) -> None:
     """What the pending trials will take."""
     sizes = {str(candidate): size for candidate, size in count_all(plan.candidates, *plan.shape()).items()}
-    costs = measure_costs(plan, cluster, extremes(sizes))
+    if not (costs := measure_costs(plan, cluster, extremes(sizes))):
+        return
     preflight = Preflight(plan.recipe, plan.data, sizes, costs, cluster.side_by_side)
     print("\n".join(preflight.lines(asked, pending, plan.study)), flush=True)
 
@@ -159,11 +161,15 @@ def measure_costs(plan: Plan, cluster: Cluster, candidates: Iterable[str]) -> li
     known = {record.candidate: record for record in plan.study.records("costs") if record.device == device}
     for name in candidates:
         if name not in known:
-            cost = cluster.measure(Candidate.parse(name), plan.recipe, *plan.shape()[1:])
+            try:
+                cost = cluster.measure(Candidate.parse(name), plan.recipe, *plan.shape()[1:])
+            except RuntimeError as error:  # its trials will say the same, each in its row
+                print(f"cost of {name} not measured: {error}", file=sys.stderr)
+                continue
             key = f"{name}--{plan.recipe.img_size}px--{re.sub('[^a-z0-9]+', '-', device.lower())}"
             known[name] = CostRecord(key=key, candidate=name, img_size=plan.recipe.img_size, **asdict(cost))
             plan.study.write("costs", key, [known[name]])
-    return [known[name] for name in candidates]
+    return [known[name] for name in candidates if name in known]
 
 
 def extremes(sizes: Mapping[str, tuple[int, int]]) -> list[str]:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from results.store import RUNS, Study
+from results.store import RECORDED, RUNS, Study
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -18,13 +18,16 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=RUNS, metavar="DIR", help="folder of the studies (%(default)s)")
     margin = "points within which two accuracies count as equivalent (%(default)s)"
     parser.add_argument("--margin", type=float, default=0.5, metavar="POINTS", help=margin)
+    record = f"copy the rows to {RECORDED}, one file a table, and report there"
+    parser.add_argument("--record", action="store_true", help=record)
     args = parser.parse_args(argv)
     try:
         if not args.margin > 0:
             raise ValueError(f"--margin {args.margin:g}, expected more than 0")
         from results.report import write_report
 
-        text = write_report(Study(args.study, args.results), args.margin)
+        study = Study(args.study, args.results)
+        text = write_report(study.record() if args.record else study, args.margin)
     except (ValueError, OSError) as error:
         print(f"results: error: {error}", file=sys.stderr)
         return 2

@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 
 from results.records import FINISHED, SCHEMA_VERSION, TABLES, Record, schema
 
-RUNS = Path("results/runs")
+RUNS, RECORDED = Path("results/runs"), Path("results/recorded")
+RECORD = "all.parquet"  # the one file of a table of a recorded study
 _SETTINGS = {"space", "backbone", "recipe", "budget", "data", "report"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -59,8 +60,10 @@ class Study:
     def owned(self) -> Iterator[None]:
         """Hold the study for this process, making its folders; StudyBusyError if a living process holds it.
 
-        The lock dies with its owner. OSError if the folders cannot be made or written.
+        The lock dies with its owner. OSError if the folders cannot be made or written, ValueError for a recorded study.
         """
+        if (self.folder / "trials" / RECORD).exists():
+            raise ValueError(f"{self.folder} is a recorded study, which is only read: choose another --results")
         for table in TABLES:
             (self.folder / table).mkdir(parents=True, exist_ok=True)
         with (self.folder / ".lock").open("a+") as lock:
@@ -85,6 +88,16 @@ class Study:
         """All rows of `table` as records; ValueError names a file that cannot be read."""
         return [TABLES[table](**row) for row in self._table(table).to_pylist()]
 
+    def record(self, root: Path = RECORDED) -> Study:
+        """Copy the rows to the study of this name under `root`, one file a table; that study."""
+        other = Study(self.name, root)
+        settings = json.dumps(self.settings(), indent=1)
+        for table in TABLES:
+            (other.folder / table).mkdir(parents=True, exist_ok=True)
+            other.write(table, Path(RECORD).stem, sorted(self.records(table), key=_order))
+        commit_bytes(other.folder / "study.json", settings.encode())
+        return other
+
     def trials(self) -> pd.DataFrame:
         """One row per trial (TrialRecord)."""
         return self._table("trials").to_pandas()
@@ -106,6 +119,10 @@ class Study:
         wanted = schema(TABLES[table])
         tables = [_read_file(file, wanted) for file in sorted((self.folder / table).glob("*.parquet"))]
         return pa.concat_tables([*tables, wanted.empty_table()])
+
+
+def _order(record: Record) -> tuple[str, int]:
+    return record.key, getattr(record, "epoch", 0)
 
 
 def commit_bytes(path: Path, content: bytes | pa.Buffer) -> None:

@@ -106,10 +106,12 @@ def to_markdown(text: pd.DataFrame) -> str:
 
 
 def to_latex(text: pd.DataFrame, caption: str, label: str) -> str:
-    """A LaTeX table for the booktabs package."""
-    escaped = text.map(_escape).rename(columns=_escape)
-    columns = "l" + "r" * (text.shape[1] - 1)
-    return escaped.to_latex(index=False, column_format=columns, caption=_escape(caption), label=label, position="t")
+    """A LaTeX table for the booktabs package, without the columns that a page is too narrow for."""
+    escaped = text.drop(columns=["p", "P(better)", "val top-1 %"], errors="ignore").map(_escape).rename(columns=_escape)
+    columns = "l" + "r" * (escaped.shape[1] - 1)
+    latex = escaped.to_latex(index=False, column_format=columns, caption=_escape(caption), label=label, position="t")
+    small = "\\scriptsize\n\\setlength{\\tabcolsep}{3pt}\n\\begin{tabular}"
+    return "% \\usepackage{booktabs}\n" + latex.replace("\\begin{tabular}", small)
 
 
 _LATEX = str.maketrans(

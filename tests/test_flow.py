@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
+from test_readme import own
 
-from orchestrate import make_plan, missing, open_cluster, parser, run
+from orchestrate import open_cluster, parser, run
+from plan import make_plan, missing
 from searchspace.candidate import Candidate
 from trainers.data import load
 from trainers.recipes import DIGITS
@@ -103,3 +105,15 @@ def test_a_trial_that_diverges_is_stopped_at_once_and_has_its_row(images, tmp_pa
     assert trials["status"].tolist() == ["diverged"] * 3
     assert trials["epoch"].tolist() == [1] * 3
     assert trials["top1"].isna().all()
+
+
+def test_a_mixer_of_ones_own_is_trained_and_compared(images, tmp_path):
+    (tmp_path / "mine.py").write_text(own("pool"))
+    command = [sys.executable, "orchestrate.py", "--space", tmp_path / "mine.py", "--data", images, "--trials", "2"]
+    command += ["--epochs", "1", "--results", tmp_path]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    table = pd.read_parquet(tmp_path / "pooling" / "report" / "searched.parquet")
+    assert table["placement"].tolist()[0] == "dwconv-dwconv-attn-attn"
+    assert table["placement"].str.contains("pool").sum() >= 1
+    assert table["status"].tolist() == ["done"] * 3
+    assert table["verdict"].tolist() == ["", "unresolved", "unresolved"]

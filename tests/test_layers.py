@@ -5,18 +5,22 @@ import sys
 
 import pytest
 
-OURS = {"searchspace", "trainers", "results", "orchestrate", "cluster"}
+OURS = {"searchspace", "trainers", "results", "orchestrate", "plan", "preflight", "cluster"}
 LIGHT = {"torch", "timm", "ray", "optuna", "sklearn"}
 FORBIDDEN = {
     "searchspace.candidate": LIGHT | OURS - {"searchspace"},
     "searchspace.spaces": LIGHT | OURS - {"searchspace"},
+    "searchspace.own": LIGHT | OURS - {"searchspace"},
     "searchspace.backbones": {"ray", "optuna"} | OURS - {"searchspace"},
     "trainers.recipes": LIGHT | OURS - {"trainers"},
     "trainers.data": LIGHT | OURS - {"trainers"},
-    "trainers.trial": {"ray", "optuna", "results", "orchestrate", "cluster"},
+    "trainers.trial": {"ray", "optuna", "results", "orchestrate", "plan", "preflight", "cluster"},
     "results.store": {"torch", "timm", "ray", "optuna"} | OURS - {"results"},
     "results.recorder": {"torch", "timm", "ray", "optuna"} | OURS - {"results"},
     "results.report": {"torch", "timm", "ray", "optuna"} | OURS - {"results"},
+    "results.refresh": {"torch", "timm", "ray", "optuna", "scipy", "matplotlib"} | OURS - {"results"},
+    "preflight": {"ray", "optuna", "orchestrate", "cluster"},
+    "plan": LIGHT | {"pandas", "pyarrow", "numpy"},
     "orchestrate": LIGHT | {"pandas", "pyarrow", "numpy"},
 }
 

@@ -3,12 +3,15 @@
 import re
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from conftest import trial_record
 
 from results.records import CostRecord
+from results.report import make_report
 from results.store import Study
 
 ROOT = Path(__file__).parents[1]
@@ -21,6 +24,11 @@ def test_nothing_is_left_to_fill_in():
 
 def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def own(word):
+    """The README's file with a space of one's own that holds `word`."""
+    return next(block for block in blocks("python") if "SPACE = " in block and word in block)
 
 
 def test_ci_runs_the_readmes_test_command():
@@ -60,6 +68,37 @@ def test_the_pandas_lines_run(tmp_path):
 def test_the_model_lines_run():
     lines = next(block for block in blocks("python") if "create_model" in block)
     assert subprocess.run([sys.executable, "-c", lines], cwd=ROOT, check=False).returncode == 0
+
+
+def test_a_space_and_a_mixer_of_ones_own_take_ten_lines():
+    literal, mixer = own("late").partition("SPACE")[2], own("pool").partition("@")[2].partition("SPACE")[0]
+    assert max(len(text.strip().splitlines()) for text in (literal, mixer)) <= 10
+
+
+def test_the_space_of_ones_own_is_listed(tmp_path, capsys):
+    from orchestrate import main
+
+    (tmp_path / "mine.py").write_text(own("late"))
+    assert main(["--space", str(tmp_path / "mine.py"), "--list"]) == 0
+    # Stage 2 of micro: dwconv, six head counts of CSKA, and one without scale.
+    assert "space late: 16 candidates, 0 published" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("study", ["placement-cifar10_short", "design-cifar10_short", "heads-cifar10_short"])
+def test_the_recorded_tables_and_figures_are_made_from_the_recorded_rows(study):
+    recorded = Study(study, ROOT / "results" / "recorded")
+    report = make_report(recorded)
+    assert f"python -m results {study} --results results/recorded" in README
+    for markdown in report.markdown:
+        # Figure 3's table is too long for the README, what it says of the figure is not.
+        assert markdown.startswith("Figure 3") or markdown in README
+    for name, content in report.files.items():
+        if name.endswith(".parquet"):
+            committed = pd.read_parquet(recorded.folder / "report" / name)
+            pd.testing.assert_frame_equal(pd.read_parquet(BytesIO(content)), committed)
+    for figure in re.findall(rf"results/recorded/{study}/report/([a-z0-9_]+\.svg)", README):
+        assert figure in report.files
+        assert (recorded.folder / "report" / figure).exists()
 
 
 @pytest.mark.parametrize("option", re.findall(r"`(--[a-z-]+)", README))

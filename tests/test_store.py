@@ -150,3 +150,21 @@ def test_a_half_written_part_is_no_row(study):
     study.write("trials", "k", [trial_record()])
     (study.folder / "trials" / ".other.parquet.part").write_bytes(b"half")
     assert len(study.trials()) == len(pd.read_parquet(study.folder / "trials")) == 1
+
+
+def test_a_recorded_study_has_the_same_rows_in_one_file_a_table(study, tmp_path):
+    for seed in (1, 0):
+        record = trial_record(seed=seed)
+        study.write("trials", record.key, [record])
+    copy = study.record(tmp_path / "recorded")
+    assert copy.trials().equals(study.trials())
+    assert copy.settings() == study.settings()
+    assert [file.name for file in (copy.folder / "trials").iterdir()] == ["all.parquet"]
+
+
+def test_a_recorded_study_is_not_gone_on_with(study, tmp_path):
+    with (
+        pytest.raises(ValueError, match="is a recorded study, which is only read"),
+        study.record(tmp_path / "r").owned(),
+    ):
+        pass

@@ -1,4 +1,6 @@
 import re
+import shutil
+import subprocess
 
 import pandas as pd
 import pytest
@@ -69,7 +71,18 @@ def test_latex_is_balanced_escaped_and_uses_booktabs():
     assert r"\toprule" in latex
     assert r"\textbf{90.1 $\pm$ 0.1}" in latex
     assert r"caformer\_micro, 100 \% $\pm$ 1" in latex
-    assert not re.search(r"(?<!\\)[%_#]|±|\*\*", latex)
+    assert not re.search(r"(?<!\\)[%_#]|±|\*\*", latex.partition("\n")[2])
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="no LaTeX here")
+def test_latex_compiles_with_a_bare_article_class(tmp_path):
+    table = to_latex(text(*pair(90.0, 80.0)), "caformer_micro, 100 % ± 1 < 2 & more", "tab:x")
+    head = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n"
+    (tmp_path / "t.tex").write_text(f"{head}{table}\\end{{document}}\n")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout
+    assert "Overfull" not in run.stdout
 
 
 @pytest.mark.parametrize(

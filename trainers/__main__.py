@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from searchspace.candidate import Candidate
+from searchspace.own import find_space
 from trainers.recipes import RECIPES
 
 
@@ -18,6 +19,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("candidate", help="such as caformer_micro-dwconv-cska-attn-attn")
     parser.add_argument("--recipe", choices=RECIPES, default="digits")
     parser.add_argument("--data", help="as for orchestrate.py; the recipe's own by default")
+    parser.add_argument("--space", metavar="FILE", help="a Python file of your own that registers token mixers")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--checkpoints", type=Path, metavar="DIR", help="save every epoch here, and go on from here")
     args = parser.parse_args(argv)
@@ -29,6 +31,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _train(args: argparse.Namespace) -> int:
+    if args.space:
+        find_space(args.space)
     candidate, recipe = Candidate.parse(args.candidate), RECIPES[args.recipe]
     if not 0 <= args.seed < 2**32:
         raise ValueError(f"seed {args.seed}, expected 0 to {2**32 - 1}")
