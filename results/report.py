@@ -146,10 +146,14 @@ def _data(settings: dict) -> str:
     return f"{settings['data']['name']} at {recipe['img_size']} px, recipe {recipe['name']}"
 
 
+def _epochs(settings: dict) -> str:
+    return f"{settings['budget']} epoch{'s' if settings['budget'] > 1 else ''}"
+
+
 def _caption(table: str, settings: dict, device: str, margin: float) -> str:
     return (
-        f"Ours: {settings['backbone']} on {_data(settings)}, {settings['budget']} epochs, mean ± sd over seeds; "
+        f"Ours: {settings['backbone']} on {_data(settings)}, {_epochs(settings)}, mean ± sd over seeds; "
         f"difference to the baseline row with its 95 % bootstrap interval; verdicts at {ALPHA:g} after Holm's "
         f"correction, equivalent within {margin:g} points; images/s at inference: {device or 'not measured'}. "
-        f"Bold: the highest mean and all that is not resolved from it. {paper.SAYS.get(table, '')}".strip()
+        f"Bold: the highest mean and what is not resolved from it, unless that is all. {paper.SAYS.get(table, '')}".strip()
     )

@@ -106,12 +106,15 @@ def to_markdown(text: pd.DataFrame) -> str:
 
 
 def to_latex(text: pd.DataFrame, caption: str, label: str) -> str:
-    """A LaTeX table for the booktabs package, without the columns that a page is too narrow for."""
-    escaped = text.drop(columns=["p", "P(better)", "val top-1 %"], errors="ignore").map(_escape).rename(columns=_escape)
+    """A LaTeX table for the packages booktabs and graphicx, shrunk to the line and without what it has no room for."""
+    narrow = text.drop(columns=["stages 1 to 4", "p", "P(better)", "val top-1 %", "state"], errors="ignore")
+    escaped = narrow.map(_escape).rename(columns=_escape)
     columns = "l" + "r" * (escaped.shape[1] - 1)
     latex = escaped.to_latex(index=False, column_format=columns, caption=_escape(caption), label=label, position="t")
-    small = "\\scriptsize\n\\setlength{\\tabcolsep}{3pt}\n\\begin{tabular}"
-    return "% \\usepackage{booktabs}\n" + latex.replace("\\begin{tabular}", small)
+    begin, end = "\\begin{tabular}", "\\end{tabular}"
+    fitted = "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{"
+    latex = latex.replace(begin, f"\\small\n{fitted}{begin}").replace(end, f"{end}}}")
+    return f"% \\usepackage{{booktabs,graphicx}}\n{latex}"
 
 
 _LATEX = str.maketrans(

@@ -77,7 +77,7 @@ def test_latex_is_balanced_escaped_and_uses_booktabs():
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="no LaTeX here")
 def test_latex_compiles_with_a_bare_article_class(tmp_path):
     table = to_latex(text(*pair(90.0, 80.0)), "caformer_micro, 100 % ± 1 < 2 & more", "tab:x")
-    head = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n"
+    head = "\\documentclass{article}\\usepackage{booktabs,graphicx}\\begin{document}\n"
     (tmp_path / "t.tex").write_text(f"{head}{table}\\end{{document}}\n")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
