@@ -155,5 +155,5 @@ def _caption(table: str, settings: dict, device: str, margin: float) -> str:
         f"Ours: {settings['backbone']} on {_data(settings)}, {_epochs(settings)}, mean ± sd over seeds; "
         f"difference to the baseline row with its 95 % bootstrap interval; verdicts at {ALPHA:g} after Holm's "
         f"correction, equivalent within {margin:g} points; images/s at inference: {device or 'not measured'}. "
-        f"Bold: the highest mean and what is not resolved from it, unless that is all. {paper.SAYS.get(table, '')}".strip()
-    )
+        f"Bold: the highest mean and what is not resolved from it, unless that is all. {paper.SAYS.get(table, '')}"
+    ).rstrip()
