@@ -61,8 +61,10 @@ def write_report(study: Study, margin: float = MARGIN) -> str:
 
 
 def make_report(study: Study, margin: float = MARGIN) -> Report:
-    """The report of `study` in memory."""
+    """The report of `study` in memory. ValueError where its settings or rows cannot be read."""
     trials, costs, settings, report = study.trials(), study.costs(), study.settings(), Report()
+    if "report" not in settings:
+        raise ValueError(f"study {study.name!r} was begun by an older version of this code: run its command again")
     title = f"{study.name}: {_data(settings)}"
     for name, rows in _tables(trials, settings).items():
         table = result_table(trials, costs, rows, paper.published(name), margin)

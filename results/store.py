@@ -21,7 +21,7 @@ from results.records import FINISHED, SCHEMA_VERSION, TABLES, Record, schema
 
 RUNS, RECORDED = Path("results/runs"), Path("results/recorded")
 RECORD = "all.parquet"  # the one file of a table of a recorded study
-_SETTINGS = {"space", "backbone", "recipe", "budget", "data", "report"}
+_SETTINGS = {"space", "backbone", "recipe", "budget", "data"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 

@@ -1,10 +1,11 @@
+import json
 import re
 import xml.etree.ElementTree as ET
 from io import BytesIO, StringIO
 
 import pandas as pd
 import pytest
-from conftest import trial_record
+from conftest import REPORT, trial_record
 from rich.console import Console
 
 from results.__main__ import main
@@ -155,6 +156,15 @@ def test_a_margin_is_more_than_nothing(study, capsys, margin):
 def test_the_command_names_a_study_that_is_not_there(tmp_path, capsys):
     assert main(["nothing", "--results", str(tmp_path)]) == 2
     assert capsys.readouterr().err == f"results: error: no study 'nothing' in {tmp_path}\n"
+
+
+def test_a_study_of_an_older_version_asks_to_be_run_again(study, capsys):
+    settings = {name: value for name, value in study.settings().items() if name != "report"}
+    (study.folder / "study.json").write_text(json.dumps(settings))
+    assert main([study.name, "--results", str(study.folder.parent)]) == 2
+    assert "run its command again" in capsys.readouterr().err
+    study.begin(settings | {"report": REPORT})
+    assert main([study.name, "--results", str(study.folder.parent)]) == 0
 
 
 def test_plain_lines_where_there_is_no_terminal():
