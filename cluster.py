@@ -80,7 +80,7 @@ class Cluster:
 
         Rungs begin with the epochs that the study holds. Returns the signal that interrupted the trials, or 0.
         """
-        folder, past = recorder.study.folder.absolute(), recorder.study.records("epochs")
+        folder, past = recorder.study.folder.absolute(), recorder.study.records(EpochRecord)
         rungs = Rungs(recipe, past, spared)
         for key in rungs.due & recorder.records.keys():
             recorder.stopped(key)

@@ -119,15 +119,15 @@ def make_plan(args: argparse.Namespace) -> Plan:
 
 def missing(plan: Plan) -> tuple[list[TrialRecord], list[TrialRecord]]:
     """The trials asked for, as the study knows them, and those of them that still need training or lack rows."""
-    from results.records import FINISHED
+    from results.records import FINISHED, TrialRecord
 
-    known = {record.key: record for record in plan.study.records("trials")}
+    known = {record.key: record for record in plan.study.records(TrialRecord)}
     epochs = plan.study.epochs().groupby("key")["epoch"].apply(list)
     asked, pending = [], []
     for record in (known.get(record.key, record) for record in plan.trials()):
         rows = epochs.get(record.key, [])
         if record.status not in FINISHED or rows != list(range(1, record.epoch + 1)):
-            changes = {"status": "running", "error": None, "epoch": len(rows), "commit": commit()}
+            changes: dict[str, Any] = {"status": "running", "error": None, "epoch": len(rows), "commit": commit()}
             record = replace(record, **changes)
             pending.append(record)
         asked.append(record)

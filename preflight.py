@@ -90,8 +90,8 @@ class Preflight:
         longest = max(seconds, default=0.0)
         whole = max(sum(seconds) / self.side_by_side, longest)
         return (
-            f"{min(rates):,.0f} to {max(rates):,.0f} images/s in training, alone on {self.costs[0].device}: "
-            f"{_hours(longest)} for the longest trial, {_hours(whole)} in all with {self.side_by_side} at a time, "
+            f"{min(rates):,.0f} to {max(rates):,.0f} images/s in training, alone on {self.costs[0].device}; "
+            f"{_duration(longest)} the longest trial, {_duration(whole)} in all with {self.side_by_side} at a time; "
             "more if they slow each other down, less if rungs stop some"
         )
 
@@ -111,13 +111,16 @@ def _resolution(seeds: int, comparisons: int, study: Study) -> str:
     sd, source = (measured, "measured in this study") if measured > 0 else (ASSUMED_SD, "assumed")
     points = smallest_difference(sd, seeds, max(comparisons, 1))
     return (
-        f"{seeds} seeds a candidate resolve differences of {points:.1f} points or more in {POWER:.0%} of cases "
+        f"{seeds} seeds a candidate resolve differences of {points:.1f} points or more in {100 * POWER:.0f} % of cases "
         f"(sd {sd:.2f} between seeds, {source}; {comparisons} comparisons)"
     )
 
 
-def _hours(seconds: float) -> str:
-    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
+def _duration(seconds: float) -> str:
+    for unit, name in ((3600, "h"), (60, "min")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.1f} {name}"
+    return f"{seconds:.0f} s"
 
 
 def _bytes(number: float) -> str:
@@ -158,7 +161,7 @@ def print_preflight(plan: Plan, asked: list[TrialRecord], pending: list[TrialRec
 def measure_costs(plan: Plan, cluster: Cluster, candidates: Iterable[str]) -> list[CostRecord]:
     """Costs on the trials' device, one at a time while nothing else runs; what the study knows is not done again."""
     device = cluster.device()
-    known = {record.candidate: record for record in plan.study.records("costs") if record.device == device}
+    known = {record.candidate: record for record in plan.study.records(CostRecord) if record.device == device}
     for name in candidates:
         if name not in known:
             try:

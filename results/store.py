@@ -11,13 +11,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from results.records import FINISHED, SCHEMA_VERSION, TABLES, Record, schema
+
+R = TypeVar("R", bound=Record)
 
 RUNS, RECORDED = Path("results/runs"), Path("results/recorded")
 RECORD = "all.parquet"  # the one file of a table of a recorded study
@@ -84,17 +86,18 @@ class Study:
         pq.write_table(pa.Table.from_pylist(rows, schema=schema(TABLES[table])), content, write_page_checksum=True)
         commit_bytes(self.folder / table / f"{key}.parquet", content.getvalue())
 
-    def records(self, table: str) -> list[Record]:
-        """All rows of `table` as records; ValueError names a file that cannot be read."""
-        return [TABLES[table](**row) for row in self._table(table).to_pylist()]
+    def records(self, kind: type[R]) -> list[R]:
+        """All rows of the table of `kind`; ValueError names a file that cannot be read."""
+        table = next(name for name, record in TABLES.items() if record is kind)
+        return [kind(**row) for row in self._table(table).to_pylist()]
 
     def record(self, root: Path = RECORDED) -> Study:
         """Copy the rows to the study of this name under `root`, one file a table; that study."""
         other = Study(self.name, root)
         settings = json.dumps(self.settings(), indent=1)
-        for table in TABLES:
+        for table, kind in TABLES.items():
             (other.folder / table).mkdir(parents=True, exist_ok=True)
-            other.write(table, Path(RECORD).stem, sorted(self.records(table), key=_order))
+            other.write(table, Path(RECORD).stem, sorted(self.records(kind), key=_order))
         commit_bytes(other.folder / "study.json", settings.encode())
         return other
 

@@ -32,7 +32,10 @@ COLUMNS: dict[str, tuple[str, str]] = {  # type and meaning of each column
     "p_equivalent": ("float64", "two one-sided tests within the margin, Holm-corrected over this table"),
     "p_better": ("float64", "probability that a seed of this row beats one of the baseline, ties half"),
     "verdict": ("str", f"win, loss, equivalent or unresolved at {ALPHA:g}; empty where nothing is compared"),
-    "seeds_needed": ("Int64", f"seeds an arm that resolve such a difference with {POWER:.0%} power, if at most 1,000"),
+    "seeds_needed": (
+        "Int64",
+        f"seeds an arm that resolve such a difference with {100 * POWER:.0f} % power, if at most 1,000",
+    ),
     "tied_best": ("bool", "the highest mean, or not resolved from it"),
     "paper_top1": ("float64", "the paper's number in percent: ImageNet-1k at 224 px, epoch 160, one run"),
     "paper_says": ("str", "the paper's words where its number is not in our sources"),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import trial_record
 
-from preflight import Preflight, Speed, extremes
+from preflight import Preflight, Speed, _duration, extremes
 from results.evidence import smallest_difference
 from trainers.cost import Cost
 from trainers.data import ImageData
@@ -58,7 +58,7 @@ def test_one_measured_candidate_is_enough(data):
 def test_trials_side_by_side_share_the_time(data, study):
     # Four epochs of 4.75 s and the test; two such trials at a time.
     time = lines(data, study, trials("cheap", seeds=4))[1]
-    assert "0.3 min for the longest trial, 0.7 min in all with 2 at a time" in time
+    assert "20 s the longest trial, 39 s in all with 2 at a time" in time
     assert time.startswith("100 to 200 images/s in training, alone on CPU")
 
 
@@ -87,4 +87,9 @@ def test_the_noise_is_that_of_the_study_where_it_has_any(data, study):
 
 def test_nothing_to_train_takes_no_time(data, study):
     told = Preflight(RECIPE, data, SIZES, [CHEAP], side_by_side=2).lines(trials("cheap"), [], study)
-    assert re.search("0.0 min for the longest trial, 0.0 min in all", told[1])
+    assert re.search("0 s the longest trial, 0 s in all", told[1])
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(119, "119 s"), (120, "2.0 min"), (7200, "2.0 h")])
+def test_durations_are_told_in_a_fitting_unit(seconds, text):
+    assert _duration(seconds) == text

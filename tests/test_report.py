@@ -11,6 +11,7 @@ from rich.console import Console
 from results.__main__ import main
 from results.progress import Progress
 from results.recorder import Recorder
+from results.records import TrialRecord
 from results.refresh import Refresher
 from results.report import make_report, write_report
 
@@ -55,7 +56,7 @@ def test_how_a_trial_ends(study, quiet):
     for seed, (status, changes) in enumerate(ends.items()):
         record = trial_record(BASE, seed)
         Recorder(study, [record], quiet).ended(record.key, result(2, **changes))
-        assert [r.status for r in study.records("trials") if r.seed == seed] == [status]
+        assert [r.status for r in study.records(TrialRecord) if r.seed == seed] == [status]
 
 
 def test_numbers_that_are_not_finite_become_null(study, quiet):
@@ -64,13 +65,13 @@ def test_numbers_that_are_not_finite_become_null(study, quiet):
     bad["history"][0] |= {"train_loss": float("inf"), "val_loss": float("nan")}
     Recorder(study, [record], quiet).reported(record.key, bad)
     assert study.epochs()[["train_loss", "val_loss", "top1"]].isna().all(axis=None)
-    assert study.records("trials")[0].top1 is None
+    assert study.records(TrialRecord)[0].top1 is None
 
 
 def test_a_failed_trial_keeps_the_last_line_of_its_traceback(study, quiet):
     record = trial_record(BASE)
     Recorder(study, [record], quiet).failed(record.key, "Traceback\n  line\nValueError: no\n\n")
-    assert study.records("trials")[0].error == "ValueError: no"
+    assert study.records(TrialRecord)[0].error == "ValueError: no"
 
 
 @pytest.fixture

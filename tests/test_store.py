@@ -30,8 +30,8 @@ def test_rows_come_back_as_they_were_written(study):
     record = trial_record(top1=99.5, error="é")
     study.write("trials", record.key, [record])
     study.write("epochs", "k", [EPOCH])
-    assert study.records("trials") == [record]
-    assert study.records("epochs") == [EPOCH]
+    assert study.records(TrialRecord) == [record]
+    assert study.records(EpochRecord) == [EPOCH]
 
 
 def test_pandas_reads_the_folder_of_a_table(study):
