@@ -66,7 +66,7 @@ class Plan:
         from results.records import TrialRecord
 
         published, fingerprint = set(self.space.published_candidates()), self.data.fingerprint
-        shared = {
+        shared: dict[str, Any] = {
             "study": self.study.name,
             "space": self.space.name,
             "recipe": self.recipe.name,
