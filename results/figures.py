@@ -109,7 +109,9 @@ def draw_head_counts(points: pd.DataFrame, title: str) -> Figure:
 @styled
 def draw_trade_offs(points: pd.DataFrame, title: str) -> Figure:
     """Accuracy with 95 % intervals against FLOPs and against speed; what no other beats is joined by a line."""
-    figure, panels = _frame(title, 2, 3.9)
+    figure, panels = _frame(title, 2, 4.2)
+    fronts = points[points["front_flops"] | points["front_speed"]]["placement"].map(str)
+    numbers = {placement: f"${number}$" for number, placement in enumerate(fronts, 1)}
     costs = (("flops", 1e-6, "MFLOPs an image"), ("images_per_second", 1, "images/s, inference"))
     for axes, (cost, unit, label), front in zip(panels, costs, ("front_flops", "front_speed"), strict=True):
         measured = points.dropna(subset=[cost]).sort_values(cost)
@@ -124,10 +126,14 @@ def draw_trade_offs(points: pd.DataFrame, title: str) -> Figure:
             )
         best = measured[measured[front]]
         axes.plot(best[cost] * unit, best["test_top1"], color=COLOURS[5], label="front of the means", zorder=3)
+        for placement, x, y in zip(best["placement"], best[cost] * unit, best["test_top1"], strict=True):
+            axes.annotate(numbers[placement], (x, y), (3, 2), textcoords="offset points", color=COLOURS[5])
         axes.set(xlabel=label, ylabel="test top-1, %", xscale="log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(ScalarFormatter())
         axes.xaxis.set_minor_formatter(NullFormatter())
+    for placement, number in numbers.items():
+        panels[0].plot([], [], ls="", marker=number, color=COLOURS[5], label=spell(placement))
     _legend(figure, panels[0])
     return figure
 
