@@ -40,7 +40,7 @@ class Cluster:
 
     def __init__(self, address: str | None, cpus: int | None, gpus: float | None, dashboard: bool) -> None:
         local: dict[str, Any] = {} if address else {"include_dashboard": dashboard, "dashboard_host": "127.0.0.1"}
-        # A file of one's own mixers reaches the trials through their environment, on other nodes too.
+        # Where the file of one's own mixers is, for the trials' processes; on other nodes it must lie there too.
         own = {name: os.environ[name] for name in (VARIABLE,) if name in os.environ}
         local |= {"runtime_env": {"env_vars": own}} if own else {}
         context = ray.init(address or "local", log_to_driver=False, logging_level=logging.CRITICAL, **local)

@@ -31,12 +31,18 @@ def main(argv: list[str] | None = None) -> int:
             if args.list:
                 from preflight import print_list
 
-                print_list(plan, args.cpus_per_trial or 1)
+                print_list(plan, args.cpus_per_trial or 1, args.gpus_per_trial)
                 return 0
             stack.enter_context(plan.study.owned())
             plan.study.begin(plan.settings())
             asked, pending = missing(plan)
             cluster = stack.enter_context(open_cluster(args)) if pending or without_cost(plan) else None
+            print(f"study {plan.study.folder}: {len(asked)} trials, {len(pending)} to train", end="")
+            print(f"; {cluster}" if cluster else "", flush=True)
+            if cluster and pending:
+                from preflight import print_preflight
+
+                print_preflight(plan, asked, pending, cluster)
         except StudyBusyError as error:
             print(f"orchestrate.py: {error}", file=sys.stderr)
             return 4
@@ -88,32 +94,29 @@ def run(
     plan: Plan, asked: list[TrialRecord], pending: list[TrialRecord], cluster: Cluster | None, stop_published: bool
 ) -> int:
     """Train what is pending, measure costs, write the report. 0 only if every trial asked for has its rows."""
-    from preflight import measure_costs, print_preflight
+    from preflight import measure_costs
     from results.progress import Progress
     from results.recorder import Recorder
     from results.refresh import Refresher
     from results.report import write_report
 
     study = plan.study
-    print(f"study {study.folder}: {len(asked)} trials, {len(pending)} to train", end="")
-    print(f"; {cluster}" if cluster else "", flush=True)
     received = 0
     if cluster and pending:
-        print_preflight(plan, asked, pending, cluster)
         required = set() if stop_published else set(map(str, plan.space.required_candidates()))
         spared = {trial.key for trial in asked if trial.candidate in required}
         with Progress(asked) as progress, Refresher(study) as refresher:
             recorder = Recorder(study, pending, progress, refresher)
             received = cluster.train(recorder, plan.recipe, plan.data, spared)
     if cluster and not received:
-        measure_costs(plan, cluster, sorted(set(study.finished()["candidate"]) & set(map(str, plan.candidates))))
+        measure_costs(plan, cluster, sorted(set(study.ended()["candidate"]) & set(map(str, plan.candidates))))
     try:
         text = write_report(study)
     except (ValueError, OSError) as error:
         return refuse(error)
     print(f"\n{text}")
-    finished = set(study.finished()["key"])
-    lacking = [record for record in asked if record.key not in finished]
+    ended = set(study.ended()["key"])
+    lacking = [record for record in asked if record.key not in ended]
     for record in lacking:
         print(f"no result yet: {record.candidate} seed {record.seed}", file=sys.stderr)
     if lacking:

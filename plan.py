@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import subprocess
+from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -61,6 +62,13 @@ class Plan:
         """Pixels of a side, channels and classes."""
         return self.recipe.img_size, self.data.channels, len(self.data.classes)
 
+    def comparisons(self) -> int:
+        """Comparisons with a baseline in the largest table of the report."""
+        rows = self.space.published_rows()
+        tables = Counter(table for table, _ in {(r.table, r.candidate) for r in rows if r.candidate != r.baseline})
+        required = self.space.required_candidates()
+        return max(*tables.values(), sum(candidate not in required for candidate in self.candidates), 1)
+
     def trials(self) -> list[TrialRecord]:
         """A fresh record for each trial asked for: every candidate with seed 0, then with seed 1 ..."""
         from results.records import TrialRecord
@@ -107,6 +115,8 @@ def make_plan(args: argparse.Namespace) -> Plan:
     problems = space.problems(recipe.img_size)
     if problems:
         print(f"{len(problems)} of {len(space)} candidates cannot be built at {recipe.img_size} px: --list names them")
+    if reason := problems.get(space.baseline_candidate):
+        raise ValueError(f"the baseline cannot be built: {reason}")
     candidates = [candidate for candidate in space.required_candidates() if candidate not in problems]
     candidates += space.sample(args.trials, recipe.img_size)
     if source == "digits":
@@ -119,14 +129,14 @@ def make_plan(args: argparse.Namespace) -> Plan:
 
 def missing(plan: Plan) -> tuple[list[TrialRecord], list[TrialRecord]]:
     """The trials asked for, as the study knows them, and those of them that still need training or lack rows."""
-    from results.records import FINISHED, TrialRecord
+    from results.records import ENDED, TrialRecord
 
     known = {record.key: record for record in plan.study.records(TrialRecord)}
     epochs = plan.study.epochs().groupby("key")["epoch"].apply(list)
     asked, pending = [], []
     for record in (known.get(record.key, record) for record in plan.trials()):
         rows = epochs.get(record.key, [])
-        if record.status not in FINISHED or rows != list(range(1, record.epoch + 1)):
+        if record.status not in ENDED or rows != list(range(1, record.epoch + 1)):
             changes: dict[str, Any] = {"status": "running", "error": None, "epoch": len(rows), "commit": commit()}
             record = replace(record, **changes)
             pending.append(record)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from results.records import CostRecord, TrialRecord
 from results.store import Study
 from results.tables import finished_top1
 from searchspace.candidate import Candidate
-from trainers.cost import Cost, count_all, fastest_device, measure
+from trainers.cost import Cost, count_all, measure, trial_device
 from trainers.data import ImageData
 from trainers.recipes import Recipe
 
@@ -69,7 +69,7 @@ class Preflight:
     costs: Sequence[Cost | CostRecord]
     side_by_side: int  # trials that run at a time
 
-    def lines(self, asked: Sequence[TrialRecord], pending: Sequence[TrialRecord], study: Study) -> list[str]:
+    def lines(self, asked: Sequence[TrialRecord], pending: Sequence[TrialRecord], plan: Plan) -> list[str]:
         """What is printed: the counts, the time and the disk that `pending` takes, and what `asked` can resolve."""
         candidates, seeds = len({trial.candidate for trial in asked}), len({trial.seed for trial in asked})
         rungs = ", ".join(map(str, self.recipe.rungs)) or "none"
@@ -77,8 +77,8 @@ class Preflight:
             f"{candidates} candidates x {seeds} seeds = {len(asked)} trials, {len(pending)} to train, "
             f"of at most {self.recipe.budget} epochs, rungs at {rungs}",
             self._time(pending),
-            self._disk(pending, study.folder),
-            _resolution(seeds, candidates - 1, study),
+            self._disk(pending, plan.study.folder),
+            _resolution(seeds, plan.comparisons(), plan.study),
         ]
 
     def _time(self, pending: Sequence[TrialRecord]) -> str:
@@ -104,7 +104,7 @@ class Preflight:
 
 
 def _resolution(seeds: int, comparisons: int, study: Study) -> str:
-    """The smallest difference to a baseline that so many seeds resolve."""
+    """The smallest difference to a baseline that so many seeds resolve in a table of so many comparisons."""
     if seeds < 2:
         return "one seed a candidate resolves no difference, however large: --seeds K"
     measured = pooled_sd(finished_top1(study.trials()).values())
@@ -112,7 +112,7 @@ def _resolution(seeds: int, comparisons: int, study: Study) -> str:
     points = smallest_difference(sd, seeds, max(comparisons, 1))
     return (
         f"{seeds} seeds a candidate resolve differences of {points:.1f} points or more in {100 * POWER:.0f} % of cases "
-        f"(sd {sd:.2f} between seeds, {source}; {comparisons} comparisons)"
+        f"(sd {sd:.2f} between seeds, {source}; {comparisons} comparisons in the largest table)"
     )
 
 
@@ -127,7 +127,7 @@ def _bytes(number: float) -> str:
     return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB"
 
 
-def print_list(plan: Plan, threads: int) -> None:
+def print_list(plan: Plan, threads: int, gpus: float | None) -> None:
     """Every candidate of the space with its cost, or of a large one those asked for, and what training them takes."""
     space, shape = plan.space, plan.shape()
     problems, published = space.problems(plan.recipe.img_size), set(space.published_candidates())
@@ -141,12 +141,12 @@ def print_list(plan: Plan, threads: int) -> None:
     size = f"{len(problems)} that cannot be built at {plan.recipe.img_size} px"
     print(f"space {space.name}: {len(space)} candidates, {len(published)} published, {size}")
     sizes = {str(candidate): counts[candidate] for candidate in plan.candidates}
-    kind, side_by_side = fastest_device(threads)
+    kind, side_by_side = trial_device(threads, gpus)
     costs = [
         measure(Candidate.parse(name), plan.recipe, *shape[1:], kind, threads, memory=False) for name in extremes(sizes)
     ]
     preflight = Preflight(plan.recipe, plan.data, sizes, costs, side_by_side)
-    print("\n".join([*preflight.lines(*missing(plan), plan.study), "nothing was launched"]))
+    print("\n".join([*preflight.lines(*missing(plan), plan), "measured on this machine; nothing was launched"]))
 
 
 def print_preflight(plan: Plan, asked: list[TrialRecord], pending: list[TrialRecord], cluster: Cluster) -> None:
@@ -155,23 +155,22 @@ def print_preflight(plan: Plan, asked: list[TrialRecord], pending: list[TrialRec
     if not (costs := measure_costs(plan, cluster, extremes(sizes))):
         return
     preflight = Preflight(plan.recipe, plan.data, sizes, costs, cluster.side_by_side)
-    print("\n".join(preflight.lines(asked, pending, plan.study)), flush=True)
+    print("\n".join(preflight.lines(asked, pending, plan)), flush=True)
 
 
-def measure_costs(plan: Plan, cluster: Cluster, candidates: Iterable[str]) -> list[CostRecord]:
+def measure_costs(plan: Plan, cluster: Cluster, candidates: Sequence[str]) -> list[CostRecord]:
     """Costs on the trials' device, one at a time while nothing else runs; what the study knows is not done again."""
-    device = cluster.device()
-    known = {record.candidate: record for record in plan.study.records(CostRecord) if record.device == device}
-    for name in candidates:
-        if name not in known:
-            try:
-                cost = cluster.measure(Candidate.parse(name), plan.recipe, *plan.shape()[1:])
-            except RuntimeError as error:  # its trials will say the same, each in its row
-                print(f"cost of {name} not measured: {error}", file=sys.stderr)
-                continue
+    known: dict[str, CostRecord] = {}
+    try:
+        device = cluster.device()
+        known |= {record.candidate: record for record in plan.study.records(CostRecord) if record.device == device}
+        for name in [name for name in candidates if name not in known]:
+            cost = cluster.measure(Candidate.parse(name), plan.recipe, *plan.shape()[1:])
             key = f"{name}--{plan.recipe.img_size}px--{re.sub('[^a-z0-9]+', '-', device.lower())}"
             known[name] = CostRecord(key=key, candidate=name, img_size=plan.recipe.img_size, **asdict(cost))
             plan.study.write("costs", key, [known[name]])
+    except RuntimeError as error:  # its trials will say the same, each in its row
+        print(f"costs not measured: {error}", file=sys.stderr)
     return [known[name] for name in candidates if name in known]
 
 

@@ -16,18 +16,19 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("study", help="its name, such as placement")
     parser.add_argument("--results", type=Path, default=RUNS, metavar="DIR", help="folder of the studies (%(default)s)")
-    margin = "points within which two accuracies count as equivalent (%(default)s)"
-    parser.add_argument("--margin", type=float, default=0.5, metavar="POINTS", help=margin)
+    margin = "points within which two accuracies count as equivalent (half a point)"
+    parser.add_argument("--margin", type=float, metavar="POINTS", help=margin)
     record = f"copy the rows to {RECORDED}, one file a table, and report there"
     parser.add_argument("--record", action="store_true", help=record)
     args = parser.parse_args(argv)
     try:
-        if not args.margin > 0:
-            raise ValueError(f"--margin {args.margin:g}, expected more than 0")
+        if args.margin is not None and not 0 < args.margin <= 100:
+            raise ValueError(f"--margin {args.margin:g}, expected more than 0 and at most 100")
+        from results.evidence import MARGIN
         from results.report import write_report
 
         study = Study(args.study, args.results)
-        text = write_report(study.record() if args.record else study, args.margin)
+        text = write_report(study.record() if args.record else study, args.margin or MARGIN)
     except (ValueError, OSError) as error:
         print(f"results: error: {error}", file=sys.stderr)
         return 2

@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-CONFIDENCE = 0.95
+from results.evidence import ALPHA
+
+CONFIDENCE = 1 - ALPHA
 _NUMBERS = {"h": "heads", "d": "head dim", "k": "kernel size"}
 
 # A design without its intercept: a column of zeros and ones for each factor and level.

@@ -99,8 +99,7 @@ def _measure(a: Floats, b: Floats, margin: float) -> Comparison:
     low, high = _interval(a, b)
     p_student, p_welch = _t_test(a, b, equal_var=True), _t_test(a, b, equal_var=False)
     p_permutation, agrees = _permutation(a, b)
-    silent = 2 / comb(a.size + b.size, a.size) > ALPHA
-    p_parametric = (p_student if a.size == b.size else p_welch) * (GUARD if silent else 1)
+    p_parametric = (p_student if a.size == b.size else p_welch) * _guard(a.size, b.size)
     return Comparison(
         difference=difference,
         low=low,
@@ -139,6 +138,10 @@ def _permutation(a: Floats, b: Floats) -> tuple[float, bool]:
     return float(test.pvalue), bool(mid_p <= max(ALPHA, least) + 1e-9)
 
 
+def _guard(n: int, m: int) -> float:
+    return GUARD if 2 / comb(n + m, n) > ALPHA else 1.0
+
+
 def _rounded_difference(a: Floats, b: Floats, axis: int = -1) -> Any:
     # Splits of equal difference differ in the last bits, by more than scipy allows for around 90 %.
     return np.round(_difference(a, b, axis), 9)
@@ -164,13 +167,13 @@ def holm(p: Sequence[float]) -> Floats:
     return adjusted
 
 
-def power(effect: float, seeds: int, comparisons: int = 1) -> float:
-    """Power of the two-sided Student test at ALPHA / `comparisons`, `seeds` (2 or more) an arm.
+def power(effect: float, seeds: int, level: float = ALPHA) -> float:
+    """Power of the two-sided Student test at `level`, `seeds` (2 or more) an arm.
 
     `effect` is the true difference in standard deviations, not 0.
     """
     df = 2 * seeds - 2
-    critical = stats.t.isf(ALPHA / comparisons / 2, df)
+    critical = stats.t.isf(level / 2, df)
     # t squared is F. scipy's noncentral t gives NaN at large effects, its noncentral F does not.
     return float(stats.ncf.sf(critical**2, 1, df, effect**2 * seeds / 2))
 
@@ -180,7 +183,7 @@ def seeds_needed(difference: float, sd: float, comparisons: int = 1) -> int | No
     if not (abs(difference) > 0 and sd > 0):
         return None
     seeds = range(2, MAX_SEEDS + 1)
-    index = bisect_left(seeds, POWER, key=lambda n: power(difference / sd, n, comparisons))
+    index = bisect_left(seeds, POWER, key=lambda n: power(difference / sd, n, _level(n, comparisons)))
     return seeds[index] if index < len(seeds) else None
 
 
@@ -189,8 +192,14 @@ def smallest_difference(sd: float, seeds: int, comparisons: int = 1) -> float:
     if seeds < 2:
         return inf
     # At two seeds, the worst case, 80 % power comes at 1.3 critical values.
-    most = 2 * stats.t.isf(ALPHA / comparisons / 2, 2 * seeds - 2) + 5
-    return sd * float(optimize.brentq(lambda effect: power(effect, seeds, comparisons) - POWER, 1e-3, most))
+    level = _level(seeds, comparisons)
+    most = 2 * stats.t.isf(level / 2, 2 * seeds - 2) + 5
+    return sd * float(optimize.brentq(lambda effect: power(effect, seeds, level) - POWER, 1e-3, most))
+
+
+def _level(seeds: int, comparisons: int) -> float:
+    """What p of the t-test must reach if it is the smallest of so many."""
+    return ALPHA / comparisons / _guard(seeds, seeds)
 
 
 def pooled_sd(groups: Iterable[Sequence[float] | Floats]) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 from functools import wraps
+from itertools import cycle
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib
@@ -88,15 +89,18 @@ def draw_learning_curves(points: pd.DataFrame, rungs: Sequence[int], title: str)
 def draw_head_counts(points: pd.DataFrame, title: str) -> Figure:
     """Figure 3: accuracy with 95 % intervals, and speed, against the number of heads."""
     figure, panels = _frame(title, 2, 3.9)
-    for (series, line), colour, marker in zip(points.groupby("series", sort=False), COLOURS, MARKERS, strict=False):
-        # Fixed head dims shifted a little, so that intervals at one head count do not hide each other.
-        heads = line["heads"] * 1.04 ** (COLOURS.index(colour) - 1.5)
+    groups = points.groupby("series", sort=False)
+    for number, ((series, line), colour, marker) in enumerate(
+        zip(groups, cycle(COLOURS), cycle(MARKERS), strict=False)
+    ):
+        # Shifted a little, so that intervals at one head count do not hide each other.
+        heads = line["heads"] * 1.04 ** (number - (groups.ngroups - 1) / 2)
         style: dict[str, Any] = {"color": colour, "marker": marker, "ls": "--" if "fixed" in str(series) else "-"}
         errors = np.nan_to_num([line["mean"] - line["low"], line["high"] - line["mean"]])
         panels[0].errorbar(heads, line["mean"], errors, label=series, capsize=1.5, elinewidth=0.7, **style)
         panels[1].plot(heads, line["images_per_second"], **style)
     panels[0].set_ylabel("test top-1, %")
-    panels[1].set(ylabel="images/s, inference", xlabel="heads in stage 2", ylim=(0, None))
+    panels[1].set(ylabel="images/s, inference", xlabel="heads", ylim=(0, None))
     for axes in panels:
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_locator(FixedLocator(sorted(points["heads"].unique())))

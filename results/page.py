@@ -35,7 +35,7 @@ class Section:
     drawings: list[Drawing] = field(default_factory=list)
 
 
-def page(title: str, trials: pd.DataFrame, settings: dict, sections: list[Section]) -> bytes:
+def page(title: str, trials: pd.DataFrame, settings: dict, sections: list[Section], legend: str) -> bytes:
     """The page; while trials run it asks the browser to read it again every minute."""
     from jinja2 import Environment, StrictUndefined
 
@@ -48,6 +48,7 @@ def page(title: str, trials: pd.DataFrame, settings: dict, sections: list[Sectio
         state=", ".join(f"{number} {state}" for state, number in states.items()) or "no trial has begun",
         facts=_facts(trials, settings),
         sections=sections,
+        legend=legend,
         zip=partial(zip, strict=True),
     ).encode()
 

@@ -8,11 +8,9 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from results.effects import pareto
-from results.evidence import trend
+from results.effects import CONFIDENCE, pareto
+from results.evidence import ALPHA, holm, trend
 from results.tables import finished_top1, main_device
-
-CONFIDENCE = 0.95
 
 
 def learning_curves(trials: pd.DataFrame, epochs: pd.DataFrame, order: Sequence[str]) -> pd.DataFrame:
@@ -55,15 +53,22 @@ def head_counts(trials: pd.DataFrame, costs: pd.DataFrame, rows: Sequence[Mappin
 
 
 def head_trends(trials: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
-    """What a doubling of the heads does to test top-1 (points), by series: slope, 95 % t-interval, p, and a verdict."""
+    """What a doubling of the heads does to test top-1 (points), by series: slope, 95 % t-interval, verdict.
+
+    `p` and the verdict are Holm-corrected over the series.
+    """
     top1, found = finished_top1(trials), []
     for series, group in points.groupby("series", sort=False):
         runs = [(heads, top1[name]) for heads, name in zip(group["heads"], group["placement"], strict=True)]
         pairs = [(np.log2(heads), value) for heads, values in runs for value in values]
         fit = trend([heads for heads, _ in pairs], [value for _, value in pairs])
-        word = "unresolved" if not fit.p <= 1 - CONFIDENCE else "rises" if fit.slope > 0 else "falls"
-        found.append((series, fit.slope, fit.low, fit.high, fit.p, len(pairs), word))
-    return pd.DataFrame(found, columns=["series", "slope", "low", "high", "p", "trials", "verdict"])
+        found.append((series, fit.slope, fit.low, fit.high, fit.p, len(pairs)))
+    table = pd.DataFrame(found, columns=["series", "slope", "low", "high", "p", "trials"])
+    tested = table["p"].notna()
+    table.loc[tested, "p"] = holm(table["p"][tested].tolist())
+    resolved = table["p"] <= ALPHA
+    table["verdict"] = np.where(~resolved, "unresolved", np.where(table["slope"] > 0, "rises", "falls"))
+    return table
 
 
 def trade_offs(trials: pd.DataFrame, costs: pd.DataFrame, published: Sequence[str]) -> pd.DataFrame:

@@ -62,7 +62,7 @@ class Recorder:
         self.records[key] = replace(self.records[key], **changes)
         self.study.write("trials", key, [self.records[key]])
         self.progress.update(self.records[key])
-        if self.refresher and self.records[key].status != "running":
+        if self.refresher:
             self.refresher.changed()
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 import pyarrow as pa
 
 SCHEMA_VERSION = "1"
-FINISHED = ("done", "stopped", "diverged")  # states that a second run leaves alone
+ENDED = ("done", "stopped", "diverged")  # states that a second run leaves alone
 _ARROW: dict[type, pa.DataType] = {
     str: pa.string(),
     int: pa.int64(),

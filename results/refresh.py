@@ -38,7 +38,7 @@ class Refresher:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Wait for the writer: two at a time would share their half-written files."""
+        """Stop the writer: the study's own report comes next."""
         if self.process:
             self.process.terminate()
             self.process.wait()

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from results import effects, figures, paper, points
+from results.columns import NOTES, TABLE, to_parquet
 from results.evidence import ALPHA, MARGIN
 from results.page import Drawing, Section, page
 from results.store import Study, commit_bytes
-from results.tables import main_device, result_table, to_parquet
+from results.tables import main_device, result_table
 from results.typeset import plain, to_latex, to_markdown, typeset
 
 SEARCHED = "Searched"  # the table of what the paper does not print
@@ -21,28 +24,41 @@ SEARCHED = "Searched"  # the table of what the paper does not print
 
 @dataclass
 class Report:
-    """The files of a report as bytes by name, the sections of its page, and the Markdown of its tables."""
+    """The files of a report as bytes by name, the sections of its page, and the Markdown of its tables.
 
+    `legend` says how to read any of them.
+    """
+
+    legend: str
     files: dict[str, bytes] = field(default_factory=dict)
     sections: list[Section] = field(default_factory=list)
     markdown: list[str] = field(default_factory=list)
 
     def add_table(self, name: str, numbers: pd.DataFrame, text: pd.DataFrame, caption: str) -> None:
         """A table as Parquet, Markdown and LaTeX, and as a section of the page."""
-        stem, title = re.sub("[^a-z0-9]+", "", name.lower()), f"{name}: {paper.TITLES.get(name, 'not in the paper')}"
+        stem, title = self.stem(name), f"{name}: {paper.TITLES.get(name, 'not in the paper')}"
         markdown = f"{title}. {caption}\n\n{to_markdown(text)}\n"
         self.files |= {
-            f"{stem}.parquet": to_parquet(numbers),
-            f"{stem}.md": markdown.encode(),
-            f"{stem}.tex": to_latex(text, f"{title}. {caption}", f"tab:{stem}").encode(),
+            f"{stem}.parquet": to_parquet(numbers, {name: note for name, (_, note) in TABLE.items()}),
+            f"{stem}.md": f"{markdown}\n{self.legend}\n".encode(),
+            f"{stem}.tex": to_latex(text, f"{title}. {caption} {self.legend}", f"tab:{stem}").encode(),
         }
         self.markdown.append(markdown)
         self.sections.append(Section(title, caption, text))
 
-    def add_figure(self, stem: str, numbers: pd.DataFrame, draw: Callable[[], figures.Figure], caption: str) -> None:
-        """The points as Parquet and their drawing as SVG and PNG, in the last section."""
+    def stem(self, name: str) -> str:
+        """A name for the files of that table, which no other table has."""
+        stem = re.sub("[^a-z0-9]+", "", name.lower()) or "table"
+        while f"{stem}.parquet" in self.files:
+            stem += "-2"
+        return stem
+
+    def add_figure(
+        self, stem: str, numbers: pd.DataFrame, kind: str, draw: Callable[[], figures.Figure], caption: str
+    ) -> None:
+        """The points as Parquet, their columns explained by NOTES[kind], and their drawing, in the last section."""
         drawn = figures.files(draw())
-        self.files[f"{stem}_points.parquet"] = to_parquet(numbers)
+        self.files[f"{stem}_points.parquet"] = to_parquet(numbers, NOTES[kind])
         self.files |= {f"{stem}.{kind}": content for kind, content in drawn.items()}
         self.sections[-1].drawings.append(Drawing(caption, drawn["svg"]))
 
@@ -54,26 +70,31 @@ def write_report(study: Study, margin: float = MARGIN) -> str:
     """
     report, folder = make_report(study, margin), study.folder / "report"
     folder.mkdir(exist_ok=True)
-    for name, content in report.files.items():
-        commit_bytes(folder / name, content)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a search may be refreshing the same files
+        for name, content in report.files.items():
+            commit_bytes(folder / name, content)
     *others, page = report.files
-    return "\n".join([*report.markdown, f"wrote {folder / page}", f"beside it: {', '.join(others)}"])
+    return "\n".join(
+        [*report.markdown, f"{report.legend}\n", f"wrote {folder / page}", f"beside it: {', '.join(others)}"]
+    )
 
 
 def make_report(study: Study, margin: float = MARGIN) -> Report:
     """The report of `study` in memory. ValueError where its settings or rows cannot be read."""
-    trials, costs, settings, report = study.trials(), study.costs(), study.settings(), Report()
+    trials, costs, settings, report = study.trials(), study.costs(), study.settings(), Report(_legend(margin))
     if "report" not in settings:
         raise ValueError(f"study {study.name!r} was begun by an older version of this code: run its command again")
     title = f"{study.name}: {_data(settings)}"
     for name, rows in _tables(trials, settings).items():
         table = result_table(trials, costs, rows, paper.published(name), margin)
-        report.add_table(name, table, typeset(table), _caption(name, settings, main_device(trials), margin))
+        stem = report.stem(name)
+        report.add_table(name, table, typeset(table), _caption(name, settings, main_device(trials)))
         if any(row["heads"] for row in rows):
-            _add_head_counts(report, trials, costs, rows, title)
+            _add_head_counts(report, trials, costs, rows, title, stem)
     _add_curves(report, study, trials, settings, title)
     _add_effects(report, trials, settings, title)
-    report.files["report.html"] = page(title, trials, settings, report.sections)
+    report.files["report.html"] = page(title, trials, settings, report.sections, report.legend)
     return report
 
 
@@ -90,15 +111,19 @@ def _tables(trials: pd.DataFrame, settings: dict) -> dict[str, list[dict]]:
     return tables
 
 
-def _add_head_counts(report: Report, trials: pd.DataFrame, costs: pd.DataFrame, rows: list[dict], title: str) -> None:
+def _add_head_counts(
+    report: Report, trials: pd.DataFrame, costs: pd.DataFrame, rows: list[dict], title: str, stem: str
+) -> None:
     counts = points.head_counts(trials, costs, rows)
     if counts.empty:
         return
     trends = points.head_trends(trials, counts)
     says = "; ".join(f"{row.series}: {_slope(row)}" for row in trends.itertuples())
-    caption = f"Mean and 95 % t-interval of test top-1, and speed. A doubling of the heads, points of top-1: {says}."
-    report.add_figure("figure3", counts, lambda: figures.draw_head_counts(counts, title), caption)
-    report.files["figure3_trends.parquet"] = to_parquet(trends)
+    caption = (
+        f"Mean and 95 % t-interval of test top-1, and speed. What a doubling of the heads adds, in points: {says}."
+    )
+    report.add_figure(stem, counts, "head_counts", lambda: figures.draw_head_counts(counts, title), caption)
+    report.files[f"{stem}_trends.parquet"] = to_parquet(trends, NOTES["head_trends"])
     report.markdown.append(f"{caption}\n")
 
 
@@ -115,11 +140,17 @@ def _add_curves(report: Report, study: Study, trials: pd.DataFrame, settings: di
         return
     report.sections.append(Section("Learning curves and trade-offs", "Means over seeds."))
     rungs, caption = settings["report"]["rungs"], "Validation top-1; bands from the lowest to the highest seed."
-    report.add_figure("learning_curves", curves, lambda: figures.draw_learning_curves(curves, rungs, title), caption)
+    report.add_figure(
+        "learning_curves",
+        curves,
+        "learning_curves",
+        lambda: figures.draw_learning_curves(curves, rungs, title),
+        caption,
+    )
     front = points.trade_offs(trials, study.costs(), published)
     if front["images_per_second"].notna().any():
         caption = "Test top-1 with 95 % t-intervals against cost; the front joins means, whatever their intervals."
-        report.add_figure("trade_offs", front, lambda: figures.draw_trade_offs(front, title), caption)
+        report.add_figure("trade_offs", front, "trade_offs", lambda: figures.draw_trade_offs(front, title), caption)
 
 
 def _add_effects(report: Report, trials: pd.DataFrame, settings: dict, title: str) -> None:
@@ -127,8 +158,8 @@ def _add_effects(report: Report, trials: pd.DataFrame, settings: dict, title: st
     main, pairs = effects.main_effects(trials, baseline), effects.interactions(trials, baseline)
     share = effects.importance(trials, baseline)
     report.files |= {
-        "interactions.parquet": to_parquet(pairs),
-        "importance.parquet": to_parquet(share),
+        "interactions.parquet": to_parquet(pairs, NOTES["interactions"]),
+        "importance.parquet": to_parquet(share, NOTES["importance"]),
     }
     if main["effect"].isna().all():
         return
@@ -138,7 +169,8 @@ def _add_effects(report: Report, trials: pd.DataFrame, settings: dict, title: st
         "what the model explains only with that factor; a pair of stages beyond both of its stages."
     )
     report.sections.append(Section("Which stage matters", caption, plain(share)))
-    report.add_figure("main_effects", main, lambda: figures.draw_effects(main, title), "Main effects.")
+    draw = partial(figures.draw_effects, main, title)
+    report.add_figure("main_effects", main, "main_effects", draw, "Main effects.")
     if not pairs.empty:
         report.sections.append(Section("Which pair of stages matters", "Points beyond both effects.", plain(pairs)))
 
@@ -152,10 +184,19 @@ def _epochs(settings: dict) -> str:
     return f"{settings['budget']} epoch{'s' if settings['budget'] > 1 else ''}"
 
 
-def _caption(table: str, settings: dict, device: str, margin: float) -> str:
+def _caption(table: str, settings: dict, device: str) -> str:
     return (
-        f"Ours: {settings['backbone']} on {_data(settings)}, {_epochs(settings)}, mean ± sd over seeds; "
-        f"difference to the baseline row with its 95 % bootstrap interval; verdicts at {ALPHA:g} after Holm's "
-        f"correction, equivalent within {margin:g} points; images/s at inference: {device or 'not measured'}. "
-        f"Bold: the highest mean and what is not resolved from it, unless that is all. {paper.SAYS.get(table, '')}"
+        f"Ours: {settings['backbone']} on {_data(settings)}, {_epochs(settings)}, mean ± sd over the seeds that ran to "
+        f"the end; images/s at inference: {device or 'not measured'}. {paper.SAYS.get(table, '')}"
     ).rstrip()
+
+
+def _legend(margin: float) -> str:
+    """How to read any of the tables."""
+    return (
+        "Difference: to the baseline row, with its nominal 95 % bootstrap interval (BCa; too narrow below 10 seeds). "
+        f"Verdict: at {ALPHA:g} after Holm's correction (p) over the table, equivalent within {margin:g} points; in "
+        "brackets how many seeds an arm would resolve the difference; a row with diverged seeds stays unresolved. "
+        "P(better): that a seed of the row beats one of the baseline. Bold: the highest mean and what is not resolved "
+        "from it, unless that is all."
+    )

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from results.records import FINISHED, SCHEMA_VERSION, TABLES, Record, schema
+from results.records import ENDED, SCHEMA_VERSION, TABLES, Record, schema
 
 R = TypeVar("R", bound=Record)
 
@@ -40,9 +40,10 @@ class Study:
         self.name, self.folder = name, root / name
 
     def begin(self, settings: dict[str, Any]) -> None:
-        """Write what the study is run with; ValueError with the difference if it was begun otherwise."""
-        file = self.folder / "study.json"
-        if file.exists() and (differences := _differences(_identity(self.settings()), _identity(settings))):
+        """Write what the study is run with; ValueError with the difference if it holds trials of another run."""
+        file, trained = self.folder / "study.json", any((self.folder / "trials").glob("*.parquet"))
+        found = self.settings() if file.exists() else settings
+        if trained and (differences := _differences(_identity(found), _identity(settings))):
             raise ValueError(f"study {self.name!r} was begun with {differences}; choose another name with --study")
         commit_bytes(file, json.dumps(settings, indent=1).encode())
 
@@ -92,13 +93,18 @@ class Study:
         return [kind(**row) for row in self._table(table).to_pylist()]
 
     def record(self, root: Path = RECORDED) -> Study:
-        """Copy the rows to the study of this name under `root`, one file a table; that study."""
-        other = Study(self.name, root)
-        settings = json.dumps(self.settings(), indent=1)
-        for table, kind in TABLES.items():
+        """Copy the rows to the study of this name under `root`, one file a table; that study.
+
+        ValueError while trials run, or if another study of this name is recorded there.
+        """
+        other, settings = Study(self.name, root), self.settings()
+        if running := (self.trials()["status"] == "running").sum():
+            raise ValueError(f"{running} trials of study {self.name!r} are not finished: run its command again")
+        for table in TABLES:
             (other.folder / table).mkdir(parents=True, exist_ok=True)
+        other.begin(settings)
+        for table, kind in TABLES.items():
             other.write(table, Path(RECORD).stem, sorted(self.records(kind), key=_order))
-        commit_bytes(other.folder / "study.json", settings.encode())
         return other
 
     def trials(self) -> pd.DataFrame:
@@ -113,10 +119,10 @@ class Study:
         """One row per candidate and device (CostRecord)."""
         return self._table("costs").to_pandas()
 
-    def finished(self) -> pd.DataFrame:
+    def ended(self) -> pd.DataFrame:
         """The trials that need no further training: done, stopped or diverged."""
         trials = self.trials()
-        return trials[trials["status"].isin(FINISHED)]
+        return trials[trials["status"].isin(ENDED)]
 
     def _table(self, table: str) -> pa.Table:
         wanted = schema(TABLES[table])

@@ -3,62 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from results.evidence import ALPHA, MARGIN, POWER, Comparison, compare
-
-_TEST = "top-1 of the test images in percent"
-COLUMNS: dict[str, tuple[str, str]] = {  # type and meaning of each column
-    "row": ("str", "the paper's row"),
-    "placement": ("str", "the mixers of all stages"),
-    "baseline": ("str", "the placement that this row is compared with"),
-    "status": ("str", "not run, or how its trials ended"),
-    "epoch": ("Int64", "epochs behind the numbers"),
-    "seeds": ("int64", "trials behind the numbers: the finished ones, else those that came furthest"),
-    "test_top1": ("float64", f"{_TEST}, mean over seeds"),
-    "test_sd": ("float64", f"{_TEST}, standard deviation over seeds"),
-    "val_top1": ("float64", "top-1 of the validation split in percent, mean over seeds"),
-    "difference": ("float64", "test_top1 minus the baseline's, points; finished trials only"),
-    "low": ("float64", "lower end of the difference's 95 % bootstrap interval (BCa), points"),
-    "high": ("float64", "upper end of it"),
-    "p_student": ("float64", "Student's t-test, two-sided, this row alone"),
-    "p_welch": ("float64", "Welch's t-test, two-sided, this row alone"),
-    "p_permutation": ("float64", "permutation test, two-sided, this row alone"),
-    "p": ("float64", "what the verdict rests on, Holm-corrected over this table"),
-    "p_equivalent": ("float64", "two one-sided tests within the margin, Holm-corrected over this table"),
-    "p_better": ("float64", "probability that a seed of this row beats one of the baseline, ties half"),
-    "verdict": ("str", f"win, loss, equivalent or unresolved at {ALPHA:g}; empty where nothing is compared"),
-    "seeds_needed": (
-        "Int64",
-        f"seeds an arm that resolve such a difference with {100 * POWER:.0f} % power, if at most 1,000",
-    ),
-    "tied_best": ("bool", "the highest mean, or not resolved from it"),
-    "paper_top1": ("float64", "the paper's number in percent: ImageNet-1k at 224 px, epoch 160, one run"),
-    "paper_says": ("str", "the paper's words where its number is not in our sources"),
-    "num_params": ("Int64", "parameters"),
-    "flops": ("Int64", "per image, multiply-add 2"),
-    "images_per_second": ("float64", "inference, on the device that most trials ran on"),
-}
-POINTS: dict[str, str] = {  # meaning of further columns, those of points and effects
-    "series": "mixer of stage 2, and whether its head dim follows the number of heads or stays the backbone's",
-    "heads": "heads in stage 2",
-    "mean": "top-1 in percent, mean over seeds: of the test images, in learning curves of the validation split",
-    "trials": "finished trials behind the row",
-    "slope": "points of test top-1 for each doubling of the heads",
-    "published": "whether the paper prints this placement",
-    "front_flops": "whether no other mean is as high at as few FLOPs",
-    "front_speed": "whether no other mean is as high at as many images per second",
-    "factor": "stage (its mixer) or one of its switches, or a pair of stages",
-    "factors": "a pair of stages",
-    "level": "mixer or switch",
-    "levels": "a pair of mixers",
-    "effect": "points of test top-1 against the baseline's level, the rest equal",
-    "share": "of the variance of test top-1 that is explained only with this factor, 0 to 1",
-}
+from results.columns import TABLE
+from results.evidence import MARGIN, Comparison, compare
 
 
 def result_table(
@@ -68,7 +18,7 @@ def result_table(
     paper: pd.DataFrame,
     margin: float = MARGIN,
 ) -> pd.DataFrame:
-    """One row for each of `rows` (row, heads, placement, baseline), in their order; columns as in COLUMNS.
+    """One row for each of `rows` (row, heads, placement, baseline), in their order; columns as in results/columns.py.
 
     The numbers of a row are those of its finished seeds, or where there are none those that came to the same furthest
     epoch; only finished ones are compared. What was not run is missing.
@@ -82,19 +32,7 @@ def result_table(
     table = table.merge(_evidence(trials, listed, margin), on="placement", how="left")
     table["tied_best"] = table["placement"].isin(_tied_best(trials, listed["placement"], margin))
     table = table.fillna({"status": "not run", "seeds": 0, "verdict": "", "paper_says": ""})
-    return table[list(COLUMNS)].astype({name: kind for name, (kind, _) in COLUMNS.items()})
-
-
-def to_parquet(table: pd.DataFrame) -> bytes:
-    """The table as Parquet; what a column means is its field's metadata, and in pandas `DataFrame.attrs["columns"]`."""
-    notes = {name: COLUMNS[name][1] if name in COLUMNS else POINTS[name] for name in map(str, table)}
-    table = table.copy()
-    table.attrs = {"columns": notes}
-    arrow = pa.Table.from_pandas(table, preserve_index=False)
-    noted = [field.with_metadata({"note": notes[field.name]}) for field in arrow.schema]
-    content = pa.BufferOutputStream()
-    pq.write_table(arrow.cast(pa.schema(noted, arrow.schema.metadata)), content, write_page_checksum=True)
-    return content.getvalue().to_pybytes()
+    return table[list(TABLE)].astype({name: kind for name, (kind, _) in TABLE.items()})
 
 
 def main_device(trials: pd.DataFrame) -> str:
@@ -151,8 +89,14 @@ def _evidence(trials: pd.DataFrame, listed: pd.DataFrame, margin: float) -> pd.D
     top1 = finished_top1(trials)
     baselines = dict(zip(listed["placement"], listed["baseline"], strict=True))
     found = compare(top1, {row: base for row, base in baselines.items() if {row, base} <= top1.keys()}, margin)
+    diverged = set(trials["placement"][trials["status"] == "diverged"])
     names = ["placement", *(field.name for field in fields(Comparison))]
-    return pd.DataFrame([{"placement": row, **asdict(comparison)} for row, comparison in found.items()], columns=names)
+    rows = []
+    for row, comparison in found.items():
+        if {row, baselines[row]} & diverged:  # the survivors alone would flatter it
+            comparison = replace(comparison, verdict="unresolved", seeds_needed=None)
+        rows.append({"placement": row, **asdict(comparison)})
+    return pd.DataFrame(rows, columns=names)
 
 
 def _tied_best(trials: pd.DataFrame, placements: Iterable[str], margin: float) -> list[str]:

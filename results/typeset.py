@@ -11,7 +11,7 @@ MISSING = "-"
 
 def typeset(table: pd.DataFrame) -> pd.DataFrame:
     """The cells as text. `**` marks the highest mean and all that are not resolved from it, unless those are all."""
-    some = table["tied_best"].any() and not table["tied_best"][table["seeds"] > 0].all()
+    some = table["tied_best"].any() and not table["tied_best"][table["test_top1"].notna()].all()
     rows: list[Any] = list(table.itertuples())
     text = pd.DataFrame(
         {

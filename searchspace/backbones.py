@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 import searchspace.torchvision_ops  # noqa: F401
-from searchspace.candidate import BACKBONES, Backbone, Candidate, Stage
+from searchspace.candidate import BACKBONES, MIXERS, Backbone, Candidate, Stage
 from searchspace.mixers import MIXER_CLASSES, StaticKeyMixer
 
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
@@ -41,8 +41,8 @@ def _mixer_class(stage: Stage, head_dim: int, num_heads: int, grid: tuple[int, i
     cls, switches = MIXER_CLASSES[stage.mixer], stage.switches()
     if key_init := switches.pop("key_init", None):
         switches["key_std"] = KEY_STD[key_init]
-    if issubclass(cls, Attention):
-        switches |= {"num_heads": num_heads, "head_dim": head_dim}
+    heads, own = {"num_heads": num_heads, "head_dim": head_dim}, MIXERS[stage.mixer]
+    switches |= {name: value for name, value in heads.items() if issubclass(cls, Attention) or name in own}
     if issubclass(cls, StaticKeyMixer):
         switches["grid"] = grid
     return _bound(cls, **switches) if switches else cls

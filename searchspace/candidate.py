@@ -122,6 +122,9 @@ class Stage:
         return cls(mixer, **dict(changed))
 
 
+SWITCHES = {field.name for field in fields(Stage)[1:]}
+
+
 def _read(switch: str, text: str) -> tuple[str, Any]:
     """The field that a switch sets, and to what."""
     if switch in _WORDS:

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import searchspace.torchvision_ops  # noqa: F401
-from searchspace.candidate import MIXERS
+from searchspace.candidate import MIXERS, SWITCHES
 
 from timm.layers import resample_abs_pos_embed_nhwc, trunc_normal_
 from timm.models.metaformer import Attention, SepConv
@@ -198,10 +198,13 @@ def register_mixer(name: str, *switches: str) -> Callable[[type[nn.Module]], typ
     """Class decorator: makes a token mixer of one's own known by `name`, with these of a stage's switches.
 
     Its `__init__` takes `dim`, the switches and further keywords. Subclasses of StaticKeyMixer and of timm's Attention
-    map (B, N, D) tokens and know their heads; others map (B, D, H, W). ValueError if the name is taken or no word.
+    map (B, N, D) tokens and get their heads; others map (B, D, H, W). ValueError for a bad name or switch.
     """
     if name in MIXERS or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise ValueError(f"token mixer {name!r}, expected a lower-case word other than {', '.join(MIXERS)}")
+
+    if unknown := set(switches) - SWITCHES:
+        raise ValueError(f"token mixer {name!r} has switches {sorted(unknown)}, expected some of {sorted(SWITCHES)}")
 
     def register(cls: type[nn.Module]) -> type[nn.Module]:
         MIXERS[name], MIXER_CLASSES[name] = set(switches), cls

@@ -48,6 +48,8 @@ class SearchSpace:
     baseline: str = "dwconv-dwconv-attn-attn"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "choices", tuple(map(tuple, self.choices)))
+        object.__setattr__(self, "published", tuple(self.published))
         if len(self.choices) != NUM_STAGES:
             raise ValueError(f"space {self.name!r} has choices for {len(self.choices)} stages, expected {NUM_STAGES}")
         for number, stage in enumerate(self._options, 1):
@@ -131,11 +133,13 @@ class SearchSpace:
         """The candidates that a placement with `h*` and `d*` stands for, each with what replaced `h*`."""
         spec = BACKBONES[self.backbone]
         placement = placement.replace("d*", f"d{spec.head_dim}")
-        index = next((i for i, stage in enumerate(placement.split("-")) if "h*" in stage), None)
-        if index is None:
+        varied = [dim for stage, dim in zip(placement.split("-"), spec.dims, strict=False) if "h*" in stage]
+        if not varied:
             yield None, self._candidate(placement)
             return
-        for heads in (2**n for n in range(spec.dims[index].bit_length()) if spec.dims[index] % 2**n == 0):
+        if len(varied) > 1:
+            raise ValueError(f"{placement!r} has h* in {len(varied)} stages, expected one")
+        for heads in (2**n for n in range(varied[0].bit_length()) if varied[0] % 2**n == 0):
             yield heads, self._candidate(placement.replace("h*", f"h{heads}"))
 
     def _candidate(self, placement: str) -> Candidate:
@@ -147,7 +151,8 @@ class SearchSpace:
 
 @cache
 def _problems(space: SearchSpace, img_size: int) -> dict[Candidate, str]:
-    found = ((candidate, candidate.problem() or candidate.too_large(img_size)) for candidate in space)
+    candidates = dict.fromkeys([*space.required_candidates(), *space])
+    found = ((candidate, candidate.problem() or candidate.too_large(img_size)) for candidate in candidates)
     return {candidate: reason for candidate, reason in found if reason}
 
 

@@ -1,10 +1,14 @@
 """SKA and CSKA against a plain transcription of the paper's equations, and cases that can be solved by hand."""
 
+import re
+
 import pytest
 import torch
 import torch.nn.functional as F
 
-from searchspace.mixers import CSKA, SKA
+from searchspace.backbones import build
+from searchspace.candidate import MIXERS, Candidate
+from searchspace.mixers import CSKA, MIXER_CLASSES, SKA, register_mixer
 
 GRIDS = [(4, 4), (3, 5), (9, 8)]
 
@@ -89,6 +93,41 @@ def test_parameters_are_those_of_table_6():
 def test_another_number_of_tokens_is_refused(cls):
     with pytest.raises(ValueError, match="9 tokens, expected the 2 x 2 grid"):
         cls(8, 2, (2, 2))(torch.randn(1, 9, 8))
+
+
+@pytest.fixture
+def registry():
+    """What a test registers is gone after it."""
+    before = dict(MIXERS), dict(MIXER_CLASSES)
+    yield
+    for now, then in zip((MIXERS, MIXER_CLASSES), before, strict=True):
+        now.clear()
+        now.update(then)
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_registered_mixer_gets_the_switches_that_it_asked_for():
+    @register_mixer("mine", "num_heads", "scale")
+    class Mine(torch.nn.Module):
+        def __init__(self, dim, num_heads, scale=True, **kwargs):
+            super().__init__()
+            self.seen = dim, num_heads, scale
+
+    model = build(Candidate.parse("caformer_micro-dwconv-mine.h8.noscale.nosoftmax-attn-attn"), 32)
+    assert model.stages[1].blocks[0].token_mixer.seen == (32, 8, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "switches", "wanted"),
+    [
+        ("ska", (), "expected a lower-case word"),
+        ("A-b", (), "expected a lower-case word"),
+        ("x", ("deep",), "['deep']"),
+    ],
+)
+def test_a_bad_name_or_switch_is_not_registered(name, switches, wanted):
+    with pytest.raises(ValueError, match=re.escape(wanted)):
+        register_mixer(name, *switches)(torch.nn.Identity)
 
 
 def test_a_query_that_is_the_input_needs_its_width():

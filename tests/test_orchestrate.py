@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import trial_record
 from PIL import Image
 
 from orchestrate import main, make_plan
@@ -102,6 +103,7 @@ def test_another_recipe_in_the_same_study_gets_one_line(capsys, tmp_path):
     study = plan("--results", str(tmp_path)).study
     with study.owned():
         study.begin(plan().settings())
+        study.write("trials", "k", [trial_record()])
     message = refusal(capsys, "--space", "placement", "--epochs", "2", "--results", tmp_path)
     assert "recipe.stop_epoch None, now 2" in message
 

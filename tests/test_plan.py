@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from orchestrate import main
 from orchestrate import parser as command_line
 from plan import commit, make_plan, missing
 from results.records import EpochRecord
-from searchspace.candidate import Candidate
+from searchspace.candidate import MIXERS, Candidate
 from searchspace.spaces import SearchSpace
 
 
@@ -117,6 +118,8 @@ def test_a_space_of_ones_own_trains_its_baseline_and_is_known_by_its_text(tmp_pa
     [
         ("", "mine.py defines SPACE = None, expected a SearchSpace"),
         ("x =", "mine.py: SyntaxError"),
+        ("import sys; sys.exit('bye')", "mine.py: SystemExit: bye"),
+        (OWN.rstrip()[:-1] + ", baseline='dwconv-ska.h3-attn-attn')", "the baseline cannot be built"),
         (
             "from searchspace.spaces import SearchSpace\nSPACE = SearchSpace('m', (('x',),) * 4)",
             "unknown token mixer 'x'",
@@ -128,3 +131,20 @@ def test_a_file_that_defines_no_space_is_refused_in_one_line(tmp_path, text, wan
     with pytest.raises(ValueError, match=r"^[^\n]+$") as error:
         plan(space=str(tmp_path / "mine.py"))
     assert wanted in str(error.value)
+
+
+def test_a_mixer_that_cannot_be_built_is_refused_in_one_line(tmp_path, capsys):
+    bad = "from torch import nn\nfrom searchspace.mixers import register_mixer\n"
+    bad += "@register_mixer('bad')\nclass Bad(nn.Module):\n    def __init__(self, channels): super().__init__()\n"
+    (tmp_path / "mine.py").write_text(bad + OWN.replace('"ska"', '"bad"'))
+    try:
+        assert main(["--space", str(tmp_path / "mine.py"), "--list"]) == 2
+    finally:
+        MIXERS.pop("bad")
+    assert re.fullmatch(r"orchestrate.py: error: \S+ cannot be built: [^\n]+\n", capsys.readouterr().err)
+
+
+def test_the_comparisons_are_those_of_the_largest_table():
+    assert plan().comparisons() == 6
+    assert plan(space="joint").comparisons() == 20  # Figure 3: 22 candidates, two of which are baselines
+    assert plan("--trials", "30").comparisons() == 30

@@ -89,6 +89,14 @@ def test_a_doubling_of_the_heads_has_a_slope():
     assert (trend.verdict, trend.trials) == ("rises", 6)
 
 
+def test_slopes_are_corrected_for_their_number():
+    noisy = {"one": [90.0, 90.6], "two": [90.4, 91.0], "four": [90.9, 91.3]}
+    rows = [row(name, heads, series) for series in "ab" for heads, name in ((1, "one"), (2, "two"), (4, "four"))]
+    trials = finished(**noisy)
+    alone, among = (head_trends(trials, head_counts(trials, costs(one=1.0), some)).iloc[0] for some in (rows[:3], rows))
+    assert among.p == pytest.approx(2 * alone.p)
+
+
 def test_one_head_count_has_no_slope():
     trials = finished(one=[90.0, 90.2, 90.1])
     assert head_trends(trials, head_counts(trials, costs(one=1.0), [row("one", 1)])).iloc[0].verdict == "unresolved"

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -28,7 +29,12 @@ def data():
 
 def lines(data, study, asked, **changes):
     preflight = Preflight(RECIPE, data, SIZES, [CHEAP, DEAR], side_by_side=2)
-    return replace(preflight, **changes).lines(asked, asked, study)
+    return replace(preflight, **changes).lines(asked, asked, planned(study))
+
+
+def planned(study):
+    """As much of a plan as is looked at: its study, and one comparison."""
+    return SimpleNamespace(study=study, comparisons=lambda: 1)
 
 
 def trials(*candidates, seeds=1):
@@ -75,7 +81,7 @@ def test_several_seeds_resolve_what_the_t_test_does(data, study):
     line = lines(data, study, trials("cheap", "dear", seeds=5))[3]
     wanted = smallest_difference(0.5, 5)
     assert f"resolve differences of {wanted:.1f} points or more" in line
-    assert "(sd 0.50 between seeds, assumed; 1 comparisons)" in line
+    assert "(sd 0.50 between seeds, assumed; 1 comparisons in the largest table)" in line
 
 
 def test_the_noise_is_that_of_the_study_where_it_has_any(data, study):
@@ -86,7 +92,7 @@ def test_the_noise_is_that_of_the_study_where_it_has_any(data, study):
 
 
 def test_nothing_to_train_takes_no_time(data, study):
-    told = Preflight(RECIPE, data, SIZES, [CHEAP], side_by_side=2).lines(trials("cheap"), [], study)
+    told = Preflight(RECIPE, data, SIZES, [CHEAP], side_by_side=2).lines(trials("cheap"), [], planned(study))
     assert re.search("0 s the longest trial, 0 s in all", told[1])
 
 

@@ -1,6 +1,7 @@
 import json
 import re
 import xml.etree.ElementTree as ET
+from base64 import b64decode
 from io import BytesIO, StringIO
 
 import pandas as pd
@@ -113,6 +114,9 @@ def test_the_page_asks_nothing_of_any_network(reported):
     assert references
     assert all(reference.startswith("data:") for reference in references)
     assert "<script" not in page
+    drawings = [b64decode(text).decode() for text in re.findall(r"svg\+xml;base64,([^\"]+)", page)]
+    assert drawings
+    assert all(link.startswith("#") for drawing in drawings for link in re.findall(r"href=\"([^\"]*)", drawing))
 
 
 def test_the_page_is_read_again_only_while_trials_run(reported, quiet):
@@ -148,7 +152,7 @@ def test_the_command_prints_the_table(study, capsys):
     assert "P(better)" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("margin", ["0", "-1", "nan"])
+@pytest.mark.parametrize("margin", ["0", "-1", "nan", "inf"])
 def test_a_margin_is_more_than_nothing(study, capsys, margin):
     assert main([study.name, "--results", str(study.folder.parent), "--margin", margin]) == 2
     assert "expected more than 0" in capsys.readouterr().err

@@ -88,6 +88,23 @@ def test_every_published_row_is_in_its_space_and_has_a_baseline_there(name):
     )
 
 
+def test_a_space_may_be_written_with_lists():
+    space = SearchSpace("s", [["dwconv"], ["dwconv", "cska"], ["attn"], ["attn"]], published=[])
+    assert len(space) == 2
+    assert space.problems(224) == {}
+
+
+def test_a_baseline_outside_the_space_is_checked_too():
+    space = SearchSpace("s", (("dwconv",), ("ska",), ("attn",), ("attn",)), baseline="dwconv-cska.h3-attn-attn")
+    assert list(space.problems(224)) == [space.baseline_candidate]
+
+
+def test_a_published_row_varies_one_stage():
+    row = Published("T", "r", "dwconv-cska.h*-cska.h*-attn")
+    with pytest.raises(ValueError, match=r"has h\* in 2 stages, expected one"):
+        SearchSpace("s", (("dwconv",), ("ska",), ("attn",), ("attn",)), published=(row,)).published_rows()
+
+
 def test_variants_are_all_combinations():
     assert variants("ska", ("", "noq"), ("", "h2")) == ("ska", "ska.h2", "ska.noq", "ska.noq.h2")
 

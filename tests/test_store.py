@@ -1,3 +1,4 @@
+import json
 import os
 from datetime import UTC, datetime
 from multiprocessing import get_context
@@ -61,7 +62,7 @@ def test_a_study_that_was_never_begun_reads_as_empty(tmp_path):
 def test_finished_leaves_out_what_needs_training(study):
     for number, status in enumerate(("running", "done", "stopped", "diverged", "failed")):
         study.write("trials", str(number), [trial_record(seed=number, status=status)])
-    assert set(study.finished()["status"]) == {"done", "stopped", "diverged"}
+    assert set(study.ended()["status"]) == {"done", "stopped", "diverged"}
 
 
 @pytest.mark.parametrize("record", [TrialRecord, EpochRecord, CostRecord])
@@ -77,6 +78,7 @@ def test_a_name_that_is_not_one_folder_is_refused(name, tmp_path):
 
 
 def test_other_settings_are_refused_with_the_difference(study):
+    study.write("trials", "k", [trial_record()])
     other = study.settings()
     other["recipe"] = {**other["recipe"], "img_size": 64}
     with pytest.raises(ValueError, match=r"begun with recipe\.img_size 32, now 64; choose another name with --study"):
@@ -154,12 +156,35 @@ def test_a_half_written_part_is_no_row(study):
 
 def test_a_recorded_study_has_the_same_rows_in_one_file_a_table(study, tmp_path):
     for seed in (1, 0):
-        record = trial_record(seed=seed)
+        record = trial_record(seed=seed, status="done")
         study.write("trials", record.key, [record])
     copy = study.record(tmp_path / "recorded")
     assert copy.trials().equals(study.trials())
     assert copy.settings() == study.settings()
     assert [file.name for file in (copy.folder / "trials").iterdir()] == ["all.parquet"]
+
+
+def test_another_study_of_that_name_is_not_recorded_over(study, tmp_path):
+    record = trial_record(status="done")
+    study.write("trials", record.key, [record])
+    study.record(tmp_path / "r")
+    (study.folder / "study.json").write_text(json.dumps(study.settings() | {"budget": 9}))
+    with pytest.raises(ValueError, match="budget 4, now 9"):
+        study.record(tmp_path / "r")
+
+
+def test_a_running_study_is_not_recorded(study, tmp_path):
+    study.write("trials", "k", [trial_record()])
+    with pytest.raises(ValueError, match="1 trials of study 's' are not finished"):
+        study.record(tmp_path / "r")
+
+
+def test_a_study_without_trials_may_be_begun_otherwise(study):
+    study.begin(study.settings() | {"budget": 9})
+    assert study.settings()["budget"] == 9
+    study.write("trials", "k", [trial_record()])
+    with pytest.raises(ValueError, match="budget 9, now 4"):
+        study.begin(study.settings() | {"budget": 4})
 
 
 def test_a_recorded_study_is_not_gone_on_with(study, tmp_path):

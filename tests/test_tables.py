@@ -5,8 +5,9 @@ import pytest
 from conftest import trial_record
 
 from results import paper
+from results.columns import NOTES, TABLE, to_parquet
 from results.records import CostRecord
-from results.tables import COLUMNS, finished_top1, result_table, to_parquet
+from results.tables import finished_top1, result_table
 from searchspace.spaces import PLACEMENT
 
 BASE, SKA2 = "dwconv-dwconv-attn-attn", "dwconv-ska-attn-attn"
@@ -112,13 +113,29 @@ def test_a_row_of_a_figure_says_its_heads():
 
 
 def test_parquet_has_types_and_says_what_each_column_means(tmp_path):
-    (tmp_path / "t.parquet").write_bytes(to_parquet(table(done(BASE, 0, 90.0)).reset_index()))
+    notes = {name: note for name, (_, note) in TABLE.items()}
+    (tmp_path / "t.parquet").write_bytes(to_parquet(table(done(BASE, 0, 90.0)).reset_index(), notes))
     schema = pq.read_schema(tmp_path / "t.parquet")
-    assert all(schema.field(name).metadata[b"note"].decode() == note for name, (_, note) in COLUMNS.items())
+    assert all(schema.field(name).metadata[b"note"].decode() == note for name, note in notes.items())
     assert schema.field("seeds_needed").type == pa.int64()
     assert schema.field("difference").type == pa.float64()
     read = pd.read_parquet(tmp_path / "t.parquet")
     assert read.attrs["columns"]["difference"].endswith("points; finished trials only")
+
+
+def test_the_same_column_may_mean_different_things():
+    lows = {kind: notes["low"] for kind, notes in NOTES.items() if "low" in notes}
+    assert "t-interval" in lows["head_counts"]
+    assert "lowest seed" in lows["learning_curves"]
+    assert "bootstrap" in TABLE["low"][1]
+
+
+def test_a_row_with_a_diverged_seed_does_not_win():
+    seeds = [done(place, seed, top1 + seed / 10) for place, top1 in ((BASE, 80.0), (SKA2, 90.0)) for seed in range(3)]
+    assert table(*seeds).loc[SKA2].verdict == "win"
+    row = table(*seeds, trial_record(SKA2, 3, status="diverged", epoch=1)).loc[SKA2]
+    assert (row.verdict, row.difference) == ("unresolved", pytest.approx(10))
+    assert pd.isna(row.seeds_needed)
 
 
 @pytest.mark.parametrize("name", ["Table 4", "Table 5"])

@@ -39,10 +39,17 @@ class Cost:
 
 
 def count(candidate: Candidate, img_size: int, in_chans: int = 3, num_classes: int = 1000) -> tuple[int, int]:
-    """Parameters, and FLOPs of one image's forward pass (multiply-add 2), on the meta device."""
-    model = build(candidate, img_size, in_chans=in_chans, num_classes=num_classes, device=torch.device("meta")).eval()
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(torch.empty(1, in_chans, img_size, img_size, device="meta"))
+    """Parameters, and FLOPs of one image's forward pass (multiply-add 2), on the meta device.
+
+    ValueError if it cannot be built or run, as may be with a token mixer of one's own.
+    """
+    kind = {"in_chans": in_chans, "num_classes": num_classes, "device": torch.device("meta")}
+    try:
+        model = build(candidate, img_size, **kind).eval()
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            model(torch.empty(1, in_chans, img_size, img_size, device="meta"))
+    except (TypeError, RuntimeError) as error:
+        raise ValueError(f"{candidate} cannot be built: {error}") from error
     return _size(model), counter.get_total_flops()
 
 
@@ -102,10 +109,10 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
 
 
-def fastest_device(threads: int) -> tuple[str, int]:
-    """Torch's name for the kind of device that trials would use on this machine, and how many of them at a time."""
-    if torch.cuda.is_available():
-        return "cuda", torch.cuda.device_count()
+def trial_device(threads: int, gpus: float | None) -> tuple[str, int]:
+    """Torch's name for the kind of device that a trial of this share uses on this machine; how many run at a time."""
+    if torch.cuda.is_available() and gpus != 0:
+        return "cuda", max(1, int(torch.cuda.device_count() / (gpus or 1)))
     return "cpu", max(1, (os.cpu_count() or 1) // threads)
 
 
