@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -34,30 +32,28 @@ class Report:
     sections: list[Section] = field(default_factory=list)
     markdown: list[str] = field(default_factory=list)
 
-    def add_table(self, name: str, numbers: pd.DataFrame, text: pd.DataFrame, caption: str) -> None:
-        """A table as Parquet, Markdown and LaTeX, and as a section of the page."""
-        stem, title = self.stem(name), f"{name}: {paper.TITLES.get(name, 'not in the paper')}"
+    def add_table(self, name: str, numbers: pd.DataFrame, text: pd.DataFrame, caption: str) -> str:
+        """A table as Parquet, Markdown and LaTeX, and as a section of the page; the stem of its files' names."""
+        stem, title = self._stem(name), f"{name}: {paper.TITLES.get(name, 'not in the paper')}"
         markdown = f"{title}. {caption}\n\n{to_markdown(text)}\n"
         self.files |= {
-            f"{stem}.parquet": to_parquet(numbers, {name: note for name, (_, note) in TABLE.items()}),
+            f"{stem}.parquet": to_parquet(numbers, {column: note for column, (_, note) in TABLE.items()}),
             f"{stem}.md": f"{markdown}\n{self.legend}\n".encode(),
             f"{stem}.tex": to_latex(text, f"{title}. {caption} {self.legend}", f"tab:{stem}").encode(),
         }
         self.markdown.append(markdown)
         self.sections.append(Section(title, caption, text))
+        return stem
 
-    def stem(self, name: str) -> str:
-        """A name for the files of that table, which no other table has."""
+    def _stem(self, name: str) -> str:
         stem = re.sub("[^a-z0-9]+", "", name.lower()) or "table"
         while f"{stem}.parquet" in self.files:
             stem += "-2"
         return stem
 
-    def add_figure(
-        self, stem: str, numbers: pd.DataFrame, kind: str, draw: Callable[[], figures.Figure], caption: str
-    ) -> None:
+    def add_figure(self, stem: str, numbers: pd.DataFrame, kind: str, figure: figures.Figure, caption: str) -> None:
         """The points as Parquet, their columns explained by NOTES[kind], and their drawing, in the last section."""
-        drawn = figures.files(draw())
+        drawn = figures.files(figure)
         self.files[f"{stem}_points.parquet"] = to_parquet(numbers, NOTES[kind])
         self.files |= {f"{stem}.{kind}": content for kind, content in drawn.items()}
         self.sections[-1].drawings.append(Drawing(caption, drawn["svg"]))
@@ -88,8 +84,7 @@ def make_report(study: Study, margin: float = MARGIN) -> Report:
     title = f"{study.name}: {_data(settings)}"
     for name, rows in _tables(trials, settings).items():
         table = result_table(trials, costs, rows, paper.published(name), margin)
-        stem = report.stem(name)
-        report.add_table(name, table, typeset(table), _caption(name, settings, main_device(trials)))
+        stem = report.add_table(name, table, typeset(table), _caption(name, settings, main_device(trials)))
         if any(row["heads"] for row in rows):
             _add_head_counts(report, trials, costs, rows, title, stem)
     _add_curves(report, study, trials, settings, title)
@@ -122,7 +117,7 @@ def _add_head_counts(
     caption = (
         f"Mean and 95 % t-interval of test top-1, and speed. What a doubling of the heads adds, in points: {says}."
     )
-    report.add_figure(stem, counts, "head_counts", lambda: figures.draw_head_counts(counts, title), caption)
+    report.add_figure(stem, counts, "head_counts", figures.draw_head_counts(counts, title), caption)
     report.files[f"{stem}_trends.parquet"] = to_parquet(trends, NOTES["head_trends"])
     report.markdown.append(f"{caption}\n")
 
@@ -140,17 +135,12 @@ def _add_curves(report: Report, study: Study, trials: pd.DataFrame, settings: di
         return
     report.sections.append(Section("Learning curves and trade-offs", "Means over seeds."))
     rungs, caption = settings["report"]["rungs"], "Validation top-1; bands from the lowest to the highest seed."
-    report.add_figure(
-        "learning_curves",
-        curves,
-        "learning_curves",
-        lambda: figures.draw_learning_curves(curves, rungs, title),
-        caption,
-    )
+    drawing = figures.draw_learning_curves(curves, rungs, title)
+    report.add_figure("learning_curves", curves, "learning_curves", drawing, caption)
     front = points.trade_offs(trials, study.costs(), published)
     if front["images_per_second"].notna().any():
         caption = "Test top-1 with 95 % t-intervals against cost; the front joins means, whatever their intervals."
-        report.add_figure("trade_offs", front, "trade_offs", lambda: figures.draw_trade_offs(front, title), caption)
+        report.add_figure("trade_offs", front, "trade_offs", figures.draw_trade_offs(front, title), caption)
 
 
 def _add_effects(report: Report, trials: pd.DataFrame, settings: dict, title: str) -> None:
@@ -169,8 +159,7 @@ def _add_effects(report: Report, trials: pd.DataFrame, settings: dict, title: st
         "what the model explains only with that factor; a pair of stages beyond both of its stages."
     )
     report.sections.append(Section("Which stage matters", caption, plain(share)))
-    draw = partial(figures.draw_effects, main, title)
-    report.add_figure("main_effects", main, "main_effects", draw, "Main effects.")
+    report.add_figure("main_effects", main, "main_effects", figures.draw_effects(main, title), "Main effects.")
     if not pairs.empty:
         report.sections.append(Section("Which pair of stages matters", "Points beyond both effects.", plain(pairs)))
 
