@@ -99,7 +99,7 @@ class Preflight:
         """One checkpoint for each trial, a second one for each that runs, and rows; beside what is free."""
         weights = sorted((self.sizes[trial.candidate][0] * CHECKPOINT for trial in pending), reverse=True)
         needed = sum(weights) + sum(weights[: self.side_by_side]) + len(weights) * ROWS
-        existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
         return f"{_bytes(needed)} of disk, {_bytes(shutil.disk_usage(existing).free)} free in {existing}"
 
 
