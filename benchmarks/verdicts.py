@@ -24,6 +24,7 @@ from results.evidence import ALPHA, Comparison, compare, pooled_sd, power
 
 SEEDS = (3, 4, 5, 10)
 ROWS = 6  # of Table 5, beside its baseline
+RATIOS = (2, 10)  # of standard deviations
 
 Floats = NDArray[np.float64]
 
@@ -85,6 +86,14 @@ def false_tables(source: Source, seeds: int, repeats: int) -> float:
     return wrong / repeats
 
 
+def unequal_spreads(ratio: float, seeds: int, repeats: int) -> float:
+    """Share of wins and losses between normal arms of one mean whose standard deviations differ by `ratio`."""
+    draws = np.random.default_rng(seeds).normal(0, 0.1, (repeats, 2, seeds))
+    tables = ({"row": 90 + ratio * row, "base": 90 + base} for row, base in draws)
+    wrong = (compare(table, {"row": "base"})["row"].verdict in ("win", "loss") for table in tables)
+    return sum(wrong) / repeats
+
+
 def rates(comparisons: list[Comparison], delta: float) -> dict[str, float]:
     """Shares: verdicts of a difference, those that single tests would have given, intervals that hold the truth."""
     right = ("win",) if delta else ("win", "loss")
@@ -129,6 +138,11 @@ def main() -> None:
     for seeds in SEEDS:
         rate = false_tables(source, seeds, args.repeats)
         print(f"{seeds:5}{100 * rate:25.1f} ±{100 * error(rate, args.repeats):4.1f}", flush=True)
+    print("\nnormal arms of one mean, one's standard deviation a multiple of the other's: any win or loss")
+    for ratio in RATIOS:
+        for seeds in SEEDS:
+            rate = unequal_spreads(ratio, seeds, args.repeats)
+            print(f"{seeds:5}{ratio:7}x{100 * rate:17.1f} ±{100 * error(rate, args.repeats):4.1f}", flush=True)
 
 
 if __name__ == "__main__":
