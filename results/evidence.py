@@ -4,8 +4,8 @@ A verdict of win or loss rests on a t-test: Student's where both arms have the s
 Holm-adjusted over the table. Two others may veto it: a bootstrap interval that holds zero, and the permutation test.
 
 Student's, because Welch's must guess its degrees of freedom and has 71 % power at 3 seeds where Student's has 80 %.
-Equal arms keep it near its level: the verdict errs in 5.8 % at 3 seeds and 5.1 % at 10 if the spreads of the two
-differ by a factor of 2, in 11.1 % and 5.4 % if by 10. The permutation test is read at its mid-p and without Holm's factor,
+Equal arms keep it near its level: the verdict errs in 5.8 % at 3 seeds and 5.1 % at 10 if the spreads differ by
+a factor of 2, in 11.1 % and 5.4 % if by 10. The permutation test is read at its mid-p and without Holm's factor,
 because its p is coarse: at 4 seeds it steps from .029 to .057, and holding that to .05 left 64 % power of 80 %, at 5
 seeds in a table of 6 comparisons 70 %. The adjusted t-test keeps the level of the table by itself; a veto can only
 lower its errors. At 3 seeds no permutation p is below .1, so that test cannot veto; p is raised by 15 % instead.
