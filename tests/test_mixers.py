@@ -37,7 +37,7 @@ def by_the_equations(mixer, x):
 @pytest.mark.parametrize("softmax", [True, False])
 @pytest.mark.parametrize("cls", [SKA, CSKA])
 def test_forward_and_backward_follow_the_equations(cls, softmax, scale, grid):
-    agree(cls(12, 2, grid, scale=scale, softmax=softmax, key_std=0.3))
+    assert_agrees(cls(12, 2, grid, scale=scale, softmax=softmax, key_std=0.3))
 
 
 @pytest.mark.parametrize("softmax", [True, False])
@@ -48,10 +48,10 @@ def test_forward_and_backward_follow_the_equations(cls, softmax, scale, grid):
 )
 def test_every_switch_follows_the_equations(switches, softmax):
     for cls in (CSKA,) if {"kernel_size", "bias"} & switches.keys() else (SKA, CSKA):
-        agree(cls(12, 2, (4, 6), softmax=softmax, key_std=0.3, **switches))
+        assert_agrees(cls(12, 2, (4, 6), softmax=softmax, key_std=0.3, **switches))
 
 
-def agree(mixer):
+def assert_agrees(mixer):
     """Outputs and gradients equal those of the equations."""
     torch.manual_seed(0)
     grid = mixer.grid
