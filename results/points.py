@@ -10,7 +10,7 @@ from scipy import special
 
 from results.effects import CONFIDENCE, pareto
 from results.evidence import ALPHA, holm, trend
-from results.tables import finished_top1, main_device
+from results.tables import costs_here, finished_top1
 
 
 def learning_curves(trials: pd.DataFrame, epochs: pd.DataFrame, order: Sequence[str]) -> pd.DataFrame:
@@ -101,7 +101,7 @@ def speeds(trials: pd.DataFrame, costs: pd.DataFrame) -> dict[str, float]:
 
 def _costs(trials: pd.DataFrame, costs: pd.DataFrame, column: str) -> dict[str, float]:
     placements = trials.drop_duplicates("placement")[["candidate", "placement"]]
-    here = costs[costs["device"] == main_device(trials)].merge(placements, on="candidate")
+    here = costs_here(trials, costs).merge(placements, on="candidate")
     return dict(zip(here["placement"], here[column].astype("float64"), strict=True))
 
 

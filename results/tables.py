@@ -27,7 +27,7 @@ def result_table(
     listed["row"] = [_label(row, heads) for row, heads in zip(listed["row"], listed["heads"], strict=True)]
     ours = [_numbers(str(placement), group) for placement, group in trials.groupby("placement", sort=False)]
     table = listed.merge(pd.DataFrame(ours, columns=list(_numbers("", trials.iloc[:0]))), on="placement", how="left")
-    table = table.merge(_costs_of(costs, main_device(trials)), on="candidate", how="left")
+    table = table.merge(costs_here(trials, costs), on="candidate", how="left")
     table = table.merge(paper[["placement", "paper_top1", "paper_says"]], on="placement", how="left")
     table = table.merge(_evidence(trials, listed, margin), on="placement", how="left")
     table["tied_best"] = table["placement"].isin(_tied_best(trials, listed["placement"], margin))
@@ -39,6 +39,12 @@ def main_device(trials: pd.DataFrame) -> str:
     """The device that most trials ran on; empty if none ran."""
     devices = trials["device"][trials["device"] != ""].mode()
     return "" if devices.empty else str(devices[0])
+
+
+def costs_here(trials: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
+    """Candidate, num_params, flops and images_per_second on the main device, a row each."""
+    columns = ["candidate", "num_params", "flops", "images_per_second"]
+    return costs[costs["device"] == main_device(trials)][columns]
 
 
 def finished_top1(trials: pd.DataFrame) -> dict[str, list[float]]:
@@ -77,11 +83,6 @@ def _status(trials: pd.DataFrame) -> str:
     if len(counts) == 1:
         return str(counts.index[0])
     return ", ".join(f"{number} {end}" for end, number in counts.items())
-
-
-def _costs_of(costs: pd.DataFrame, device: str) -> pd.DataFrame:
-    columns = ["candidate", "num_params", "flops", "images_per_second"]
-    return costs[costs["device"] == device][columns]
 
 
 def _evidence(trials: pd.DataFrame, listed: pd.DataFrame, margin: float) -> pd.DataFrame:
