@@ -132,10 +132,12 @@ def draw_trade_offs(points: pd.DataFrame, title: str) -> Figure:
         axes.plot(best[cost] * unit, best["test_top1"], color=COLOURS[5], label="front of the means", zorder=3)
         for placement, x, y in zip(best["placement"], best[cost] * unit, best["test_top1"], strict=True):
             axes.annotate(numbers[placement], (x, y), (3, 2), textcoords="offset points", color=COLOURS[5])
-        axes.set(xlabel=label, ylabel="test top-1, %", xscale="log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter(ScalarFormatter())
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set(xlabel=label, ylabel="test top-1, %")
+        if measured[cost].max() > 4 * measured[cost].min():  # a narrower range has too few ticks of a logarithmic axis
+            axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_formatter(ScalarFormatter())
+            axes.xaxis.set_minor_formatter(NullFormatter())
     for placement, number in numbers.items():
         panels[0].plot([], [], ls="", marker=number, color=COLOURS[5], label=spell(placement))
     _legend(figure, panels[0])

@@ -119,3 +119,11 @@ def test_figures_are_drawn_the_same_each_time():
     first, second = (figures.files(figures.draw_head_counts(points, "$x$ & <y>")) for _ in range(2))
     assert first == second
     assert first["png"].startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(("slow", "scale"), [(100.0, "linear"), (10.0, "log")])
+def test_a_wide_range_of_costs_has_a_logarithmic_axis(slow, scale):
+    points = trade_offs(finished(fast=[90.0], slow=[95.0]), costs(fast=300.0, slow=slow), published=["fast"])
+    figure = figures.draw_trade_offs(points, "title")
+    assert figure.axes[1].get_xscale() == scale
+    figures.files(figure)
