@@ -1,0 +1,1 @@
+"""What is trained next: samplers, rungs, races. Plain Python over what the records say; knows no torch and no Ray."""
