@@ -1,0 +1,181 @@
+"""How good is what a sampler recommends after so many trials, beside what else could have proposed them?
+
+`python -m benchmarks.search_efficiency --table FILE.parquet [--repeats 30] [--sampler gp ...] [--out DIR]`, some minutes
+on four cores. The table holds an architecture a row, its levels in the columns x0, x1, ... and its final top-1 in percent
+in top1_seed0, ...; an evaluation is the top-1 of one seed, drawn by chance.
+
+Regret is the mean over seeds of the best row less that of the row in question: the one that is recommended, the one
+with the best value so far (which luck may have put there), or the best that was visited (which nobody knows).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from itertools import product
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from threadpoolctl import threadpool_limits
+
+from benchmarks.plain import PLAIN
+from benchmarks.tabular import Table
+from results.figures import COLOURS, WIDTH, files, styled
+from schedulers.points import Seen
+from schedulers.samplers import SAMPLERS, make_sampler
+
+COUNTS = (10, 20, 30, 50, 100, 150)
+RUNS = Path("results/runs/search_efficiency")
+
+
+class Run:
+    """One repeat of one method: what it evaluated, what it recommended, how long it thought."""
+
+    def __init__(self, table: Table, repeat: int) -> None:
+        self.table, self.rng = table, np.random.default_rng(repeat)
+        self.rows: list[int] = []
+        self.values: list[float] = []
+        self.recommended: list[int] = []
+        self.seconds: list[float] = []
+        self._since = time.perf_counter()
+
+    def evaluate(self, row: int) -> float:
+        self.seconds.append(time.perf_counter() - self._since)
+        self.rows.append(row)
+        self.values.append(self.table.draw(row, self.rng))
+        self._since = time.perf_counter()
+        return self.values[-1]
+
+    def recommend(self, row: int) -> None:
+        self.recommended.append(row)
+        self._since = time.perf_counter()
+
+    def frame(self) -> pd.DataFrame:
+        """A row for each number of evaluations."""
+        means = self.table.means()
+        leaders = np.maximum.accumulate(self.values)
+        observed = [self.rows[self.values.index(value)] for value in leaders]
+        return pd.DataFrame(
+            {
+                "evaluations": np.arange(1, len(self.rows) + 1),
+                "regret": means.max() - means[self.recommended or observed],
+                "observed_regret": means.max() - means[observed],
+                "visited_regret": means.max() - np.maximum.accumulate(means[self.rows]),
+                "seconds": self.seconds,
+            }
+        )
+
+
+def run_ours(name: str, run: Run, evaluations: int, seed: int) -> None:
+    sampler, seen = make_sampler(name, seed), list[Seen]()
+    for _ in range(evaluations):
+        row = sampler.propose(run.table.points, seen)
+        assert row is not None
+        seen.append(Seen(point=row, value=run.evaluate(row)))
+        run.recommend(sampler.recommend(run.table.points, seen))
+
+
+def one(table: Table, evaluations: int, task: tuple[str, int]) -> pd.DataFrame:
+    """One repeat of one method, one thread: several repeats run side by side."""
+    method, repeat = task
+    run = Run(table, repeat)
+    with threadpool_limits(1):
+        if method in SAMPLERS:
+            run_ours(method, run, evaluations, repeat)
+        else:
+            PLAIN[method](table, run.evaluate, evaluations, repeat)
+    return run.frame().assign(method=method, repeat=repeat)
+
+
+def measure(table: Table, methods: Sequence[str], repeats: int, evaluations: int, workers: int) -> pd.DataFrame:
+    tasks = list(product(methods, range(repeats)))
+    with ProcessPoolExecutor(workers) as pool:
+        frames = list(pool.map(partial(one, table, evaluations), tasks))
+    columns = ["method", "repeat", "evaluations", "regret", "observed_regret", "visited_regret", "seconds"]
+    return pd.concat(frames, ignore_index=True)[columns]
+
+
+def summary(runs: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Mean and standard error over the repeats, by method and number of evaluations."""
+    return runs.groupby(["method", "evaluations"], sort=False)[column].agg(["mean", "sem"]).fillna(0.0)
+
+
+def block(runs: pd.DataFrame, column: str, counts: Sequence[int], title: str) -> str:
+    """A printed table: a line a method, a column a count."""
+    cells = summary(runs, column)
+    lines = [f"{title:24}" + "".join(f"{count:>15}" for count in counts)]
+    for method in runs["method"].unique():
+        figures = (cells.loc[(method, count)] for count in counts)
+        lines.append(f"  {method:22}" + "".join(f"{cell['mean']:8.3f} ±{cell['sem']:5.3f}" for cell in figures))
+    return "\n".join(lines)
+
+
+def report(runs: pd.DataFrame, counts: Sequence[int]) -> str:
+    ours = runs[runs["method"].isin(SAMPLERS)]
+    times = runs.groupby("method", sort=False)["seconds"].agg(["mean", "max"]) * 1000
+    return "\n\n".join(
+        [
+            block(runs, "regret", counts, "recommended"),
+            block(ours, "observed_regret", counts, "best value, ours"),
+            block(runs, "visited_regret", counts, "best visited"),
+            "ms a proposal, mean and largest\n"
+            + "\n".join(f"  {method:22}{row['mean']:15.1f}{row['max']:15.1f}" for method, row in times.iterrows()),
+        ]
+    )
+
+
+@styled
+def draw(runs: pd.DataFrame, title: str) -> Figure:
+    """Mean regret of what is recommended, with a band of a standard error."""
+    figure, axes = plt.subplots(figsize=(WIDTH, 2.4), layout="constrained")
+    cells = summary(runs, "regret")
+    for method, colour in zip(runs["method"].unique(), COLOURS, strict=False):
+        line = cells.loc[method]
+        line = line[line["mean"] > 0]  # a logarithmic axis has no zero
+        axes.plot(line.index, line["mean"], color=colour, label=method)
+        low = np.maximum(line["mean"] - line["sem"], line["mean"] / 10)
+        axes.fill_between(line.index, low, line["mean"] + line["sem"], color=colour, alpha=0.15, lw=0)
+    axes.set(yscale="log", xlabel="evaluations", ylabel="regret (points of top-1)", title=title)
+    axes.legend(frameon=False)
+    return figure
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--table", type=Path, required=True)
+    parser.add_argument("--repeats", type=int, default=30)
+    parser.add_argument("--sampler", nargs="+", default=["gp"], choices=SAMPLERS, help="ours that are measured")
+    parser.add_argument("--ordinal", nargs="+", default=[], metavar="AXIS", help="axes whose levels are in an order")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="repeats that run side by side")
+    parser.add_argument("--out", type=Path, help=f"folder for every repeat and the figure [{RUNS}/TABLE]")
+    args = parser.parse_args()
+    try:
+        table = Table.read(args.table, tuple(args.ordinal))
+    except (OSError, ValueError) as error:
+        print(f"{args.table}: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+    evaluations = min(COUNTS[-1], len(table.points))
+    counts = [count for count in COUNTS if count <= evaluations] or [evaluations]
+    print(
+        f"{len(table.points):,} architectures, best {table.means().max():.3f}; mean ± error of {args.repeats} repeats\n"
+    )
+    runs = measure(table, [*args.sampler, *PLAIN], args.repeats, evaluations, args.workers)
+    print(report(runs, counts))
+    out = args.out or RUNS / args.table.stem
+    out.mkdir(parents=True, exist_ok=True)
+    runs.to_parquet(out / "search_efficiency.parquet")
+    for suffix, content in files(draw(runs, args.table.stem)).items():
+        (out / f"search_efficiency.{suffix}").write_bytes(content)
+    print(f"\n{out}/search_efficiency.parquet, .svg, .png")
+
+
+if __name__ == "__main__":
+    main()
