@@ -7,9 +7,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Collection, Iterable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 os.environ |= {  # read by Ray when it is imported
@@ -23,14 +21,14 @@ os.environ |= {  # read by Ray when it is imported
 
 import ray
 from ray import tune
-from ray.tune.schedulers import ASHAScheduler
+from ray.tune.search import Searcher
 
+from agenda import Agenda
 from results.recorder import Recorder
-from results.records import EpochRecord
+from results.records import TrialRecord
 from searchspace.candidate import Candidate
 from searchspace.own import VARIABLE
 from trainers.cost import Cost, device_here, measure
-from trainers.data import ImageData
 from trainers.recipes import Recipe
 from trainers.trial import Trial
 
@@ -75,26 +73,17 @@ class Cluster:
         size = f"{total.get('CPU', 0):g} CPUs and {total.get('GPU', 0):g} GPUs"
         return f"{size}, {self.cpus} CPUs and {self.gpus:g} GPUs a trial"
 
-    def train(self, recorder: Recorder, recipe: Recipe, data: ImageData, spared: Collection[str]) -> int:
-        """Run the recorder's trials under Tune, those with keys in `spared` never stopped at a rung.
+    def train(self, agenda: Agenda) -> int:
+        """Run what the agenda says under Tune, as many trials at a time as the cluster holds, until it says no more.
 
-        Rungs begin with the epochs that the study holds. Returns the signal that interrupted the trials, or 0.
+        Returns the signal that interrupted the trials, or 0.
         """
-        folder, past = recorder.study.folder.absolute(), recorder.study.records(EpochRecord)
-        rungs = Rungs(recipe, past, spared)
-        for key in rungs.due & recorder.records.keys():
-            recorder.stopped(key)
-        trials = [
-            {"key": r.key, "candidate": r.candidate, "seed": r.seed, "epoch": r.epoch}
-            for r in recorder.records.values()
-            if r.status == "running"
-        ]
-        if not trials:
-            return 0
+        plan, recorder = agenda.plan, agenda.recorder
+        folder = recorder.study.folder.absolute()
         trainable = tune.with_parameters(
             TuneTrial,
-            data=data,
-            recipe=recipe,
+            data=plan.data,
+            recipe=plan.recipe,
             checkpoints=folder / "checkpoints",
             device=self.kind,
             threads=self.cpus,
@@ -104,8 +93,11 @@ class Cluster:
         shutil.rmtree(scratch, ignore_errors=True)
         tuner = tune.Tuner(
             tune.with_resources(trainable, {"cpu": self.cpus, "gpu": self.gpus}),
-            param_space={"trial": tune.grid_search(trials)},
-            tune_config=tune.TuneConfig(scheduler=rungs, trial_dirname_creator=lambda trial: trial.trial_id),
+            tune_config=tune.TuneConfig(
+                search_alg=Jobs(agenda, self),
+                num_samples=-1,
+                trial_dirname_creator=lambda trial: trial.trial_id,
+            ),
             run_config=tune.RunConfig(
                 name="tune",
                 storage_path=str(scratch),
@@ -153,47 +145,37 @@ class TuneTrial(Trial, tune.Trainable):
     """A trial as Tune runs it, in a process of its own that Ray shows by the trial's name."""
 
 
-class Rungs(ASHAScheduler):
-    """Ray's ASHA (arXiv 1810.05934) on epochs and validation top-1, told apart by trial key.
+class Jobs(Searcher):
+    """The agenda as Tune asks for it. A trial that pauses at a rung ends for Tune; promoted, it is a new one to it."""
 
-    Starts from the epochs that earlier runs of the study reported; trials in `spared` are counted but never stopped.
-    """
+    def __init__(self, agenda: Agenda, cluster: Cluster) -> None:
+        super().__init__(metric="top1", mode="max")
+        self.agenda, self.cluster = agenda, cluster
+        self.names: dict[str, TrialRecord] = {}  # by Tune's id
 
-    def __init__(self, recipe: Recipe, past: Iterable[EpochRecord], spared: Collection[str]) -> None:
-        super().__init__(
-            time_attr="epoch",
-            metric="top1",
-            mode="max",
-            max_t=recipe.budget,
-            grace_period=min(recipe.first_rung, recipe.budget),
-            reduction_factor=recipe.rung_factor,
-        )
-        self.spared = frozenset(spared)
-        said = {}
-        for record in sorted(past, key=lambda record: record.finished_at):
-            if record.top1 is not None:
-                trial = SimpleNamespace(config={"trial": {"key": record.key}})
-                self.on_trial_add(None, trial)
-                action = self.on_trial_result(None, trial, {"epoch": record.epoch, "top1": record.top1})
-                said[record.key] = action, record.epoch
-        # Judged below the budget, and perhaps the run ended before it could stop them.
-        self.due = {key for key, (action, epoch) in said.items() if action == self.STOP and epoch < recipe.budget}
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """A job, or nothing until a running one has ended: what it shows may change what is next."""
+        live = len(self.names)
+        if live >= self.cluster.side_by_side:
+            return None
+        if not (job := self.agenda.next()):
+            return None if live else Searcher.FINISHED
+        record, until = job
+        self.names[trial_id] = record
+        told = {"key": record.key, "candidate": record.candidate, "seed": record.seed, "epoch": record.epoch}
+        return {"trial": {**told, "until": until}}
 
-    def on_trial_add(self, controller: Any, trial: Any) -> None:
-        super().on_trial_add(controller, _named(trial))
+    def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
+        self.agenda.over(self.names.pop(trial_id))
 
-    def on_trial_result(self, controller: Any, trial: Any, result: dict) -> str:
-        action = super().on_trial_result(controller, _named(trial), result)
-        return self.CONTINUE if _key(trial) in self.spared else action
+    def __getstate__(self) -> dict:
+        return {}  # Tune pickles its searchers for Tuner.restore, which is not used here
 
-    def on_trial_complete(self, controller: Any, trial: Any, result: dict) -> None:
-        if result.get("diverged"):  # its top-1 is no measure for others
-            self.on_trial_remove(controller, trial)
-        else:
-            super().on_trial_complete(controller, _named(trial), result)
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing, for the same reason."""
 
-    def on_trial_remove(self, controller: Any, trial: Any) -> None:
-        super().on_trial_remove(controller, _named(trial))
+    def restore(self, checkpoint_path: str) -> None:
+        raise NotImplementedError("a study goes on from its own records")
 
 
 class Listener(tune.Callback):
@@ -253,7 +235,3 @@ class Interrupts:
 
 def _key(trial: Any) -> str:
     return trial.config["trial"]["key"]
-
-
-def _named(trial: Any) -> SimpleNamespace:
-    return SimpleNamespace(trial_id=_key(trial))

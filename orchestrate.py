@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plan import Plan, make_plan, missing, without_cost
+from schedulers import RULE_NAMES, SAMPLER_NAMES
 from searchspace.spaces import SPACES
 from trainers.recipes import RECIPES
 
 # --help and a wrong argument should not wait for Ray and torch, so the modules that need them are imported on use.
 if TYPE_CHECKING:
+    from agenda import Agenda
     from cluster import Cluster
-    from results.records import TrialRecord
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -35,11 +36,17 @@ def main(argv: list[str] | None = None) -> int:
                 return 0
             stack.enter_context(plan.study.owned())
             plan.study.begin(plan.settings())
+            if args.reuse:
+                from results.reuse import take_over
+
+                print(f"{take_over(plan.study, plan.own)} trials taken over from other studies")
+            agenda = make_agenda(plan)
+            work = agenda.waiting()
+            cluster = stack.enter_context(open_cluster(args)) if work or without_cost(plan) else None
             asked, pending = missing(plan)
-            cluster = stack.enter_context(open_cluster(args)) if pending or without_cost(plan) else None
             print(f"study {plan.study.folder}: {len(asked)} trials, {len(pending)} to train", end="")
             print(f"; {cluster}" if cluster else "", flush=True)
-            if cluster and pending:
+            if cluster and work:
                 from preflight import print_preflight
 
                 print_preflight(plan, asked, pending, cluster)
@@ -48,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
             return 4
         except (ValueError, OSError) as error:
             return refuse(error)
-        return run(plan, asked, pending, cluster, args.stop_published)
+        return run(agenda, cluster, len(asked))
 
 
 def refuse(error: Exception) -> int:
@@ -68,6 +75,12 @@ def parser() -> argparse.ArgumentParser:
     add("--results", type=Path, default=Path("results/runs"), metavar="DIR", help="(%(default)s)")
     add("--seeds", type=int, default=1, metavar="K", help="seeds per candidate (%(default)s)")
     add("--trials", type=int, default=0, metavar="N", help="candidates beyond the published (%(default)s)")
+    add("--sampler", choices=SAMPLER_NAMES, default="gp", help="who proposes them (%(default)s)")
+    add("--objective", default="top1", metavar="WHAT", help="top1, or a front: top1,flops or top1,params")
+    add("--stopping", choices=RULE_NAMES, default="asha", help="which trials rungs promote (%(default)s)")
+    add("--race", type=float, metavar="P", help="find the best candidate at this confidence, such as 0.95")
+    add("--budget", metavar="AMOUNT", help="end the search after, for example, 12h, 300epochs or 40trials")
+    add("--reuse", action="store_true", help="take over what other studies have trained alike")
     add("--epochs", type=int, metavar="N", help="end every trial after N epochs of the recipe's schedule")
     add("--stop-published", action="store_true", help="let rungs stop the published candidates too")
     add("--gpus-per-trial", type=float, metavar="G", help="may be a fraction (1 if there are GPUs)")
@@ -90,36 +103,41 @@ def open_cluster(args: argparse.Namespace) -> Cluster:
     return cluster
 
 
-def run(
-    plan: Plan, asked: list[TrialRecord], pending: list[TrialRecord], cluster: Cluster | None, stop_published: bool
-) -> int:
-    """Train what is pending, measure costs, write the report. 0 only if every trial asked for has its rows."""
+def make_agenda(plan: Plan) -> Agenda:
+    """What is to be trained, given what the study holds."""
+    from agenda import Agenda, make_search
+    from plan import known
+    from results.recorder import Recorder
+
+    return Agenda(plan, make_search(plan), Recorder(plan.study, known(plan)))
+
+
+def run(agenda: Agenda, cluster: Cluster | None, total: int) -> int:
+    """Train what is on the agenda, measure costs, write the report. 0 only if every trial asked for has its rows."""
     from preflight import measure_costs
     from results.progress import Progress
-    from results.recorder import Recorder
     from results.refresh import Refresher
     from results.report import write_report
 
-    study = plan.study
+    plan, recorder = agenda.plan, agenda.recorder
     received = 0
-    if cluster and pending:
-        required = set() if stop_published else set(map(str, plan.space.required_candidates()))
-        spared = {trial.key for trial in asked if trial.candidate in required}
-        with Progress(asked) as progress, Refresher(study) as refresher:
-            recorder = Recorder(study, pending, progress, refresher)
-            received = cluster.train(recorder, plan.recipe, plan.data, spared)
+    if cluster and agenda.waiting():
+        with Progress(recorder.records.values(), total) as progress, Refresher(plan.study) as refresher:
+            recorder.progress, recorder.refresher = progress, refresher
+            received = cluster.train(agenda)
     if cluster and not received:
-        measure_costs(plan, cluster, sorted(set(study.ended()["candidate"]) & set(map(str, plan.candidates))))
+        measure_costs(plan, cluster, list(map(str, without_cost(plan))))
     try:
-        text = write_report(study)
+        text = write_report(plan.study)
     except (ValueError, OSError) as error:
         return refuse(error)
     print(f"\n{text}")
-    ended = set(study.ended()["key"])
-    lacking = [record for record in asked if record.key not in ended]
+    if outcome := agenda.outcome():
+        print(outcome)
+    lacking = recorder.lacking()
     for record in lacking:
         print(f"no result yet: {record.candidate} seed {record.seed}", file=sys.stderr)
-    if lacking:
+    if lacking or received:
         print("run the same command again to go on", file=sys.stderr)
     return 128 + received if received else int(bool(lacking))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import subprocess
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
@@ -10,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from schedulers.budget import Budget
 from searchspace import own
 from searchspace.candidate import Candidate
 from searchspace.spaces import SearchSpace
@@ -22,15 +24,29 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class How:
+    """What decides which trials are run."""
+
+    proposals: int = 0  # candidates of the sampler's choice, beyond those that are trained in any case
+    sampler: str = "gp"
+    stopping: str = "asha"
+    stop_published: bool = False
+    cost: str | None = None  # flops or params: the front of top-1 and this is searched
+    race: float | None = None  # confidence
+    budget: Budget | None = None
+
+
+@dataclass(frozen=True)
 class Plan:
     """What one command line asks for."""
 
     space: SearchSpace
     recipe: Recipe
     data: ImageData
-    candidates: list[Candidate]  # published first
+    candidates: list[Candidate]  # what is trained in any case: published first, then the baseline
     seeds: int
     study: Study
+    how: How
 
     def settings(self) -> dict[str, Any]:
         """What must not change within a study, and beside it under `report` what its rows are called."""
@@ -54,9 +70,14 @@ class Plan:
             "report": {
                 "rows": rows,
                 "baseline": self.space.baseline_candidate.placement,
-                "rungs": self.recipe.rungs,
+                "rungs": self.rungs(),
             },
+            "search": {**asdict(self.how), "budget": self.how.budget and str(self.how.budget)},
         }
+
+    def rungs(self) -> list[int]:
+        """Epochs at which trials pause."""
+        return [] if self.how.stopping == "none" or self.how.race else self.recipe.rungs
 
     def shape(self) -> tuple[int, int, int]:
         """Pixels of a side, channels and classes."""
@@ -66,37 +87,39 @@ class Plan:
         """Comparisons with a baseline in the largest table of the report."""
         rows = self.space.published_rows()
         tables = Counter(table for table, _ in {(r.table, r.candidate) for r in rows if r.candidate != r.baseline})
-        required = self.space.required_candidates()
-        return max(*tables.values(), sum(candidate not in required for candidate in self.candidates), 1)
+        return max(*tables.values(), self.how.proposals, 1)
 
-    def trials(self) -> list[TrialRecord]:
-        """A fresh record for each trial asked for: every candidate with seed 0, then with seed 1 ..."""
+    def trial(self, candidate: Candidate, seed: int) -> TrialRecord:
+        """A fresh record of a trial."""
         from results.records import TrialRecord
 
-        published, fingerprint = set(self.space.published_candidates()), self.data.fingerprint
-        shared: dict[str, Any] = {
-            "study": self.study.name,
-            "space": self.space.name,
-            "recipe": self.recipe.name,
-            "recipe_fingerprint": self.recipe.fingerprint,
-            "data": self.data.name,
-            "data_fingerprint": fingerprint,
-            "budget": self.recipe.budget,
-            "commit": commit(),
-        }
-        return [
-            TrialRecord(
-                key=f"{candidate}--{self.recipe.name}-{self.recipe.fingerprint}-{fingerprint}--seed{seed}",
-                candidate=str(candidate),
-                backbone=candidate.backbone,
-                placement=candidate.placement,
-                published=candidate in published,
-                seed=seed,
-                **shared,
-            )
-            for seed in range(self.seeds)
-            for candidate in self.candidates
-        ]
+        fingerprint = self.data.fingerprint
+        return TrialRecord(
+            key=f"{candidate}--{self.recipe.name}-{self.recipe.fingerprint}-{fingerprint}--seed{seed}",
+            study=self.study.name,
+            space=self.space.name,
+            candidate=str(candidate),
+            backbone=candidate.backbone,
+            placement=candidate.placement,
+            published=candidate in self.space.published_candidates(),
+            recipe=self.recipe.name,
+            recipe_fingerprint=self.recipe.fingerprint,
+            data=self.data.name,
+            data_fingerprint=fingerprint,
+            seed=seed,
+            budget=self.recipe.budget,
+            commit=commit(),
+            code=code(),
+        )
+
+    def own(self, other: TrialRecord) -> TrialRecord | None:
+        """The trial of this study that another study's may stand for, or None if it could have none such."""
+        try:
+            candidate = Candidate.parse(other.candidate)
+        except ValueError:  # a mixer that only its own space knows
+            return None
+        wanted = candidate in self.candidates or (candidate in self.space and other.seed == 0)
+        return self.trial(candidate, other.seed) if wanted and (self.how.race or other.seed < self.seeds) else None
 
 
 def make_plan(args: argparse.Namespace) -> Plan:
@@ -117,37 +140,85 @@ def make_plan(args: argparse.Namespace) -> Plan:
         print(f"{len(problems)} of {len(space)} candidates cannot be built at {recipe.img_size} px: --list names them")
     if reason := problems.get(space.baseline_candidate):
         raise ValueError(f"the baseline cannot be built: {reason}")
+    how = make_how(args)
     candidates = [candidate for candidate in space.required_candidates() if candidate not in problems]
-    candidates += space.sample(args.trials, recipe.img_size)
+    if args.trials > (others := len(space) - len(problems) - len(candidates)):
+        raise ValueError(f"{args.trials} trials beyond the published ones, but space {space.name!r} has {others}")
     if source == "digits":
         print("data: scikit-learn's digits, embedded; for real images: --recipe cifar10 --data DIR", flush=True)
     data = load(source, recipe.img_size)
     # A class that is too small to be split is found here, and not by every trial.
     validation_split(data.train_labels, recipe.val_fraction)
-    return Plan(space, recipe, data, candidates, args.seeds, Study(study_name, args.results))
+    return Plan(space, recipe, data, candidates, args.seeds, Study(study_name, args.results), how)
+
+
+def make_how(args: argparse.Namespace) -> How:
+    """Check what decides which trials are run; ValueError in one line if it contradicts itself."""
+    top1, _, cost = args.objective.partition(",")
+    if top1 != "top1" or cost not in ("", "flops", "params"):
+        raise ValueError(f"--objective {args.objective}, expected top1, or top1,flops or top1,params")
+    if args.race is not None:
+        if not 0.5 < args.race < 1:
+            raise ValueError(f"--race {args.race:g}, expected a confidence between 0.5 and 1, such as 0.95")
+        if not args.budget:
+            raise ValueError("--race needs a --budget too: between equal candidates no race is ever decided")
+        if args.seeds > 1 or args.trials or cost:
+            raise ValueError("--race adds seeds and candidates by itself: leave out --seeds, --trials and --objective")
+    budget = Budget.parse(args.budget) if args.budget else None
+    return How(args.trials, args.sampler, args.stopping, args.stop_published, cost or None, args.race, budget)
+
+
+def known(plan: Plan) -> list[TrialRecord]:
+    """The study's trials in the order in which they began; those that lack rows, or failed, are running again."""
+    from results.records import ENDED, TrialRecord
+
+    epochs = plan.study.epochs().groupby("key")["epoch"].apply(list)
+    records = sorted(plan.study.records(TrialRecord), key=lambda record: (record.number or 0, record.seed))
+    found = []
+    for record in records:
+        rows = epochs.get(record.key, [])
+        if record.status not in ENDED or rows != list(range(1, record.epoch + 1)):
+            record = replace(record, status="running", error=None, epoch=len(rows), commit=commit(), code=code())
+        found.append(record)
+    return found
 
 
 def missing(plan: Plan) -> tuple[list[TrialRecord], list[TrialRecord]]:
-    """The trials asked for, as the study knows them, and those of them that still need training or lack rows."""
-    from results.records import ENDED, TrialRecord
+    """The trials asked for, as the study knows them, and those of them that still need training or lack rows.
 
-    known = {record.key: record for record in plan.study.records(TrialRecord)}
-    epochs = plan.study.epochs().groupby("key")["epoch"].apply(list)
-    asked, pending = [], []
-    for record in (known.get(record.key, record) for record in plan.trials()):
-        rows = epochs.get(record.key, [])
-        if record.status not in ENDED or rows != list(range(1, record.epoch + 1)):
-            changes: dict[str, Any] = {"status": "running", "error": None, "epoch": len(rows), "commit": commit()}
-            record = replace(record, **changes)
-            pending.append(record)
-        asked.append(record)
-    return asked, pending
+    What the sampler will propose is not known yet: candidates drawn at random stand in for it.
+    """
+    from results.records import ENDED
+
+    have = {record.key: record for record in known(plan)}
+    proposed = {record.candidate: None for record in have.values() if not record.reused} if not plan.how.race else {}
+    candidates = dict.fromkeys([*plan.candidates, *map(Candidate.parse, proposed)])
+    left = plan.how.proposals - (len(candidates) - len(plan.candidates))
+    drawn = plan.space.sample(plan.how.proposals, plan.recipe.img_size) if left > 0 else []
+    stand_ins = [candidate for candidate in drawn if candidate not in candidates]
+    every = [*candidates, *stand_ins[: max(left, 0)]]
+    fresh = [plan.trial(candidate, seed) for seed in range(plan.seeds) for candidate in every]
+    asked = [have.get(record.key, record) for record in fresh]
+    return asked, [record for record in asked if record.status not in ENDED]
 
 
 def without_cost(plan: Plan) -> list[Candidate]:
-    """The candidates whose cost was measured on no device yet."""
-    known = set(plan.study.costs()["candidate"])
-    return [candidate for candidate in plan.candidates if str(candidate) not in known]
+    """The candidates, of those asked for or trained, whose cost was measured on no device yet."""
+    have = set(plan.study.costs()["candidate"])
+    trained = map(Candidate.parse, plan.study.ended()["candidate"].unique())
+    return [candidate for candidate in dict.fromkeys([*plan.candidates, *trained]) if str(candidate) not in have]
+
+
+def code() -> str:
+    """Eight hexadecimal digits that change when any module that trains does, or the file of one's own space."""
+    return hashlib.sha256(_sources() + (own.fingerprint() or "").encode()).hexdigest()[:8]
+
+
+@cache
+def _sources() -> bytes:
+    root = Path(__file__).parent
+    files = sorted(file for room in ("searchspace", "trainers") for file in (root / room).glob("*.py"))
+    return b"".join(file.name.encode() + file.read_bytes() for file in files)
 
 
 @cache

@@ -72,7 +72,7 @@ class Preflight:
     def lines(self, asked: Sequence[TrialRecord], pending: Sequence[TrialRecord], plan: Plan) -> list[str]:
         """What is printed: the counts, the time and the disk that `pending` takes, and what `asked` can resolve."""
         candidates, seeds = len({trial.candidate for trial in asked}), len({trial.seed for trial in asked})
-        rungs = ", ".join(map(str, self.recipe.rungs)) or "none"
+        rungs = ", ".join(map(str, plan.rungs())) or "none"
         return [
             f"{candidates} candidates x {seeds} seeds = {len(asked)} trials, {len(pending)} to train, "
             f"of at most {self.recipe.budget} epochs, rungs at {rungs}",
@@ -131,31 +131,38 @@ def print_list(plan: Plan, threads: int, gpus: float | None) -> None:
     """Every candidate of the space with its cost, or of a large one those asked for, and what training them takes."""
     space, shape = plan.space, plan.shape()
     problems, published = space.problems(plan.recipe.img_size), set(space.published_candidates())
+    asked, pending = missing(plan)
     listed = plan.candidates if len(space) > LISTED else [candidate for candidate in space if candidate not in problems]
-    counts = count_all(list(dict.fromkeys([*listed, *plan.candidates])), *shape)
-    for candidate, (params, flops) in counts.items():
-        role = "published" if candidate in published else "asked for" if candidate in plan.candidates else ""
+    counts = count_all(list(dict.fromkeys([*listed, *_candidates(asked)])), *shape)
+    for candidate in listed:
+        params, flops = counts[candidate]
+        role = "published" if candidate in published else "baseline" if candidate in plan.candidates else ""
         print(f"{candidate!s:50} {params / 1e6:8.3f} M params {flops / 1e9:9.4f} GFLOPs  {role}".rstrip())
     for reason in list(problems.values())[:LISTED]:
         print(f"not built: {reason}")
     size = f"{len(problems)} that cannot be built at {plan.recipe.img_size} px"
     print(f"space {space.name}: {len(space)} candidates, {len(published)} published, {size}")
-    sizes = {str(candidate): counts[candidate] for candidate in plan.candidates}
+    sizes = {str(candidate): counts[candidate] for candidate in _candidates(asked)}
     kind, side_by_side = trial_device(threads, gpus)
     costs = [
         measure(Candidate.parse(name), plan.recipe, *shape[1:], kind, threads, memory=False) for name in extremes(sizes)
     ]
     preflight = Preflight(plan.recipe, plan.data, sizes, costs, side_by_side)
-    print("\n".join([*preflight.lines(*missing(plan), plan), "measured on this machine; nothing was launched"]))
+    print("\n".join([*preflight.lines(asked, pending, plan), "measured on this machine; nothing was launched"]))
 
 
 def print_preflight(plan: Plan, asked: list[TrialRecord], pending: list[TrialRecord], cluster: Cluster) -> None:
     """What the pending trials will take."""
-    sizes = {str(candidate): size for candidate, size in count_all(plan.candidates, *plan.shape()).items()}
+    counts = count_all(_candidates(asked), *plan.shape())
+    sizes = {str(candidate): size for candidate, size in counts.items()}
     if not (costs := measure_costs(plan, cluster, extremes(sizes))):
         return
     preflight = Preflight(plan.recipe, plan.data, sizes, costs, cluster.side_by_side)
     print("\n".join(preflight.lines(asked, pending, plan)), flush=True)
+
+
+def _candidates(trials: Sequence[TrialRecord]) -> list[Candidate]:
+    return [Candidate.parse(name) for name in dict.fromkeys(trial.candidate for trial in trials)]
 
 
 def measure_costs(plan: Plan, cluster: Cluster, candidates: Sequence[str]) -> list[CostRecord]:

@@ -19,11 +19,11 @@ LINE_EVERY = 30  # seconds between plain lines about running trials
 
 
 class Progress:
-    """Shows the trials asked for as their records change. A context manager."""
+    """Shows the trials as their records change; `total` are expected in all. A context manager."""
 
-    def __init__(self, asked: Iterable[TrialRecord], console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False)
-        self.records = {record.key: record for record in asked}
+    def __init__(self, known: Iterable[TrialRecord], total: int = 0, console: Console | None = None) -> None:
+        self.console, self.total = console or Console(highlight=False), total
+        self.records = {record.key: record for record in known}
         self.begun = {key for key, record in self.records.items() if record.status != "running"}
         self._last_line = time.monotonic()
         self._live = Live(console=self.console, auto_refresh=False) if self.console.is_terminal else None
@@ -53,7 +53,7 @@ class Progress:
         ended = sum(number for status, number in states.items() if status != "running")
         others = [f"{states[status]} {status}" for status in ("stopped", "diverged", "failed") if states[status]]
         noted = f" ({', '.join(others)})" if others else ""
-        return f"{ended}/{len(self.records)} trials{noted}, {self._eta()}"
+        return f"{ended}/{max(self.total, len(self.records))} trials{noted}, {self._eta()}"
 
     def _eta(self) -> str:
         """The trials that are left at the pace of those seen, side by side; rungs can only make it shorter."""
@@ -62,7 +62,8 @@ class Progress:
         if not seen:
             return "starting"
         pace = sum(record.seconds for record in seen) / sum(record.epoch for record in seen)
-        seconds = [pace * (record.budget - record.epoch) for record in left]
+        to_come = max(0, self.total - len(self.records))
+        seconds = [pace * (record.budget - record.epoch) for record in left] + [pace * seen[0].budget] * to_come
         side_by_side = sum(record.key in self.begun for record in left)
         total = int(max(sum(seconds) / max(1, side_by_side), *seconds, 0))
         return f"about {total // 3600}:{total // 60 % 60:02}:{total % 60:02} left"

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from results.progress import Progress
-from results.records import EpochRecord, TrialRecord
+from results.records import ENDED, EpochRecord, TrialRecord
 from results.refresh import Refresher
 from results.store import Study
 
@@ -21,20 +21,32 @@ class Recorder:
         self,
         study: Study,
         records: Iterable[TrialRecord],
-        progress: Progress,
+        progress: Progress | None = None,
         refresher: Refresher | None = None,
     ) -> None:
         self.study, self.progress, self.refresher = study, progress, refresher
         self.records = {record.key: record for record in records}
+        epochs = study.epochs()
+        curves = {key: rows.tolist() for key, rows in epochs.groupby("key")["top1"]}
+        self.curves: dict[str, list[float]] = {key: curves.get(key, []) for key in self.records}
+
+    def add(self, record: TrialRecord) -> None:
+        """One more trial."""
+        self.records[record.key], self.curves[record.key] = record, []
+
+    def lacking(self) -> list[TrialRecord]:
+        """The trials that have not ended: failed, or interrupted."""
+        return [record for record in self.records.values() if record.status not in ENDED]
 
     def started(self, key: str) -> None:
         """The trial has a process."""
-        self._write(key)
+        self._write(key, status="running")
 
     def reported(self, key: str, result: dict[str, Any]) -> None:
         """The trial has one more epoch; `result["history"]` holds all of them, so that a lost report is made good."""
         record, history = self.records[key], result["history"]
         self.study.write("epochs", key, [_epoch_record(record, epoch) for epoch in history])
+        self.curves[key] = [epoch["top1"] for epoch in history]
         self._write(
             key,
             epoch=result["epoch"],
@@ -46,12 +58,8 @@ class Recorder:
         )
 
     def ended(self, key: str, result: dict[str, Any]) -> None:
-        """The trial is over: at its budget, diverged, or else stopped at a rung."""
+        """The trial is over: at its budget, diverged, or else stopped at a rung, where it may be promoted."""
         self._write(key, status="diverged" if result["diverged"] else "done" if result["finished"] else "stopped")
-
-    def stopped(self, key: str) -> None:
-        """A rung has stopped the trial, but the run that was told so ended before."""
-        self._write(key, status="stopped")
 
     def failed(self, key: str, error: str) -> None:
         """The trial raised; `error` is its traceback."""
@@ -61,7 +69,8 @@ class Recorder:
     def _write(self, key: str, **changes: Any) -> None:
         self.records[key] = replace(self.records[key], **changes)
         self.study.write("trials", key, [self.records[key]])
-        self.progress.update(self.records[key])
+        if self.progress:
+            self.progress.update(self.records[key])
         if self.refresher:
             self.refresher.changed()
 

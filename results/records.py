@@ -47,6 +47,9 @@ class TrialRecord:
     torch: Annotated[str, "version"] = ""
     commit: Annotated[str, "of the code, with + if it had local changes"]
     error: Annotated[str | None, "last line of the traceback of a failed trial"] = None
+    number: Annotated[int | None, "order in which the study took its trials up, from 0"] = None
+    code: Annotated[str | None, "changes when any module that trains does"] = None
+    reused: Annotated[str | None, "the study that trained it, if not this one"] = None
 
 
 @dataclass(frozen=True, kw_only=True)

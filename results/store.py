@@ -156,15 +156,24 @@ def _read_file(file: Path, wanted: pa.Schema) -> pa.Table:
         version = found.get(b"schema_version", b"none").decode()
         if version != SCHEMA_VERSION:
             raise ValueError(f"{file} has schema version {version}, this code reads {SCHEMA_VERSION}")
-        return parquet.read().cast(wanted)
+        return _completed(parquet.read(), wanted)
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{file} is damaged ({str(error).splitlines()[0]}): remove it and run again") from error
 
 
+def _completed(table: pa.Table, wanted: pa.Schema) -> pa.Table:
+    """With nulls for the columns that its writer did not know."""
+    for column in wanted:
+        if column.name not in table.column_names and column.nullable:
+            table = table.append_column(column.name, pa.nulls(len(table), column.type))
+    return table.select(wanted.names).cast(wanted)
+
+
 def _identity(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings without what names rows, and the name of the data: its pixels are known by their fingerprint."""
+    """The settings without what names rows and what decides which trials are run, and without the name of the data,
+    whose pixels are known by their fingerprint."""
     data = {name: value for name, value in settings["data"].items() if name != "name"}
-    return {**settings, "data": data, "report": None}
+    return {**settings, "data": data, "report": None, "search": None}
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> str:

@@ -21,13 +21,13 @@ class Trial:
     def setup(
         self, config: dict, data: ImageData, recipe: Recipe, checkpoints: Path, device: str, threads: int
     ) -> None:
-        """`config["trial"]` names key, candidate and seed, and says how many epochs have their rows already."""
+        """`config["trial"]`: key, candidate, seed, how many epochs have their rows already, and until which to go."""
         torch.set_num_threads(threads)
         trial = config["trial"]
         self.name = f"{trial['candidate']} seed {trial['seed']}"
         candidate = Candidate.parse(trial["candidate"])
         self.trainer = Trainer(candidate, recipe, data, trial["seed"], checkpoints / trial["key"], device)
-        self.reported = trial["epoch"]
+        self.reported, self.until = trial["epoch"], trial["until"]
         self.epochs = self.trainer.epochs()
 
     def step(self) -> dict[str, Any]:
@@ -48,7 +48,7 @@ class Trial:
             "device": device_name(self.trainer.device),
             "torch": torch.__version__,
             "finished": finished,
-            "done": finished,  # Tune's own word; it also sets it when a rung stops the trial
+            "done": finished or last.epoch >= self.until,  # Tune's own word
         }
 
     def __repr__(self) -> str:

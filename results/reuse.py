@@ -1,0 +1,49 @@
+"""Takes over what other studies have trained, so that no GPU-hour is spent twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from results.records import EpochRecord, TrialRecord
+from results.store import Study
+
+FINAL = ("done", "diverged")  # what a rung has stopped was compared with trials that are not here
+
+
+def take_over(study: Study, own: Callable[[TrialRecord], TrialRecord | None]) -> int:
+    """Copy the final trials of the studies beside this one that share key and code with a trial of its own; how many.
+
+    `own` turns another study's trial into the one that this study would run, or None if it would not. ValueError names
+    a file that cannot be read.
+    """
+    known = {record.key for record in study.records(TrialRecord)}
+    before = len(known)
+    for other in _beside(study):
+        found = [record for record in other.records(TrialRecord) if record.status in FINAL and record.key not in known]
+        taken = [(record, mine) for record in found if (mine := own(record)) and _same(record, mine)]
+        curves = _curves(other) if taken else {}
+        for record, mine in taken:
+            row = replace(record, study=mine.study, space=mine.space, published=mine.published)
+            row = replace(row, number=len(known), reused=record.reused or other.name)
+            study.write("epochs", record.key, curves.get(record.key, []))
+            study.write("trials", record.key, [row])
+            known.add(record.key)
+    return len(known) - before
+
+
+def _same(record: TrialRecord, mine: TrialRecord) -> bool:
+    return (record.key, record.code, record.budget) == (mine.key, mine.code, mine.budget)
+
+
+def _beside(study: Study) -> list[Study]:
+    root = study.folder.parent
+    folders = sorted(path.parent for path in root.glob("*/study.json"))
+    return [Study(folder.name, root) for folder in folders if folder != study.folder]
+
+
+def _curves(study: Study) -> dict[str, list[EpochRecord]]:
+    curves: dict[str, list[EpochRecord]] = {}
+    for record in sorted(study.records(EpochRecord), key=lambda record: record.epoch):
+        curves.setdefault(record.key, []).append(record)
+    return curves
