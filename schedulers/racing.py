@@ -3,9 +3,10 @@
 A candidate's top-1 is a smooth surface over the levels, plus a deviation of its own, plus the noise of the seed. How
 much each counts is learned from the runs: where neighbours say nothing, the race is one of unrelated candidates.
 
-The doubt that a rival leaves is Bayes' odds of a tie with the leader against a difference. It is an e-value (Robbins,
-Annals of Mathematical Statistics 41, 1970; Grünwald et al., JRSS B 86, 2024): looking after every run does not raise
-the share of wrong winners above 1 - confidence, as it would with a t-test or a posterior probability of being best.
+The doubt that a rival leaves is the odds of a tie with the leader against a difference: the inverse of an e-value
+(Robbins, Annals of Mathematical Statistics 41, 1970; Grünwald et al., JRSS B 86, 2024). A t-test or a probability of
+being best would, looked at after every run, sooner or later name one of two equals; this does in 1 - confidence.
+A candidate that was never run may be dropped on its neighbours' word alone: a race does not find needles.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from numpy.typing import NDArray
 
 from schedulers.points import Points
 
-START = 0.25  # of the candidates, run once before anything is concluded
+START = (3, 0.25, 32)  # run once before anything is concluded: a share of the candidates, and its bounds
 KEPT = 256  # candidates that are looked at jointly; of more, those that may still be best
 FITTED = 150  # candidates that the surface is learned from
-TAIL = 3  # times as far below the best as the middle: there a candidate counts as untrained
+TAIL = 2  # times as far below the best as the middle: there a candidate counts as untrained
 PRIOR_DF = 2.0  # what the guess of the sd between seeds counts, before there are second seeds
 PRIOR_SD = 0.5  # that guess, in sds between candidates
 LIKENESS = (0.4, 0.7, 0.85, 0.95)  # correlation of the surface over one axis
@@ -152,7 +153,9 @@ def believed(points: Points, seeds: Seeds) -> Belief:
     kept = np.arange(len(points))
     if len(points) > KEPT:
         mean, explained = _posterior(points, few, surface, kept)
-        upper = mean + 3 * np.sqrt(np.clip(surface.variance - (explained**2).sum(axis=0), 0, None))
+        before = (1 + LEVEL) * surface.variance
+        upper = mean + 3 * np.sqrt(np.clip(before - (explained**2).sum(axis=0), 0, None))
+        upper[seeds.ran[np.argmax(mean[seeds.ran])]] = np.inf  # a leader must have run
         kept = np.sort(np.argsort(-upper, kind="stable")[:KEPT])
     mean, explained = _posterior(points, seeds, surface, kept)
     prior = surface.prior(distances(points, kept, kept))
@@ -177,20 +180,26 @@ class Race:
     confidence: float = 0.95
 
     def next(self, points: Points, runs: Runs, running: Sequence[int]) -> int | None:
-        """The candidate that gets one more seed, or None when the race is decided."""
+        """The candidate that gets one more seed, or None when the race is decided.
+
+        `runs` are top-1 in percent by candidate, 0 for a run that diverged; `running` names one candidate a trial.
+        """
         seeds = Seeds.of(runs)
         begun = set(seeds.ran.tolist()) | set(running)
-        if len(begun) < min(max(3, START * len(points)), len(points)):
+        least, share, most = START
+        if len(begun) < min(max(least, min(share * len(points), most)), len(points)):
             return _unlike(points, begun)
         if not len(seeds.ran):
             return min(running, key=running.count)
         belief = believed(points, seeds)
-        if self._standing(belief, points, seeds).decided:
+        standing = self._standing(belief, points, seeds)
+        if standing.decided:
             return None
         covariance = belief.covariance
         for candidate in running:
             covariance = _after(covariance, belief, candidate)
-        return int(belief.kept[_most_telling(belief, covariance)])
+        racing = np.isin(belief.kept, standing.contenders)
+        return int(belief.kept[_most_telling(belief, covariance, racing)])
 
     def standing(self, points: Points, runs: Runs) -> Standing:
         """Leader, confidence, contenders: what may be said after these runs."""
@@ -227,10 +236,11 @@ def _after(covariance: Floats, belief: Belief, candidate: int) -> Floats:
     return covariance - np.outer(column, column) / (column[place] + belief.sd**2)
 
 
-def _most_telling(belief: Belief, covariance: Floats) -> int:
-    """Whose next run leaves the least doubt about the likeliest best, if means stay as they are."""
+def _most_telling(belief: Belief, covariance: Floats, racing: NDArray[np.bool_]) -> int:
+    """Which of those racing leaves the least doubt about the likeliest best by its next run, if means stay."""
     best = int(np.argmax(belief.mean))
     learnt = (covariance[:, [best]] - covariance) ** 2 / (np.diagonal(covariance)[:, None] + belief.sd**2)
     variance = np.clip(apart_variance(covariance, best) - learnt, 1e-12, None)
     # Scaled by the sd of the difference: of two that tie, more runs would else seem to make matters worse.
-    return int(np.argmin((np.sqrt(variance) * belief.tails(best, variance)).sum(axis=1)))
+    doubt = (np.sqrt(variance) * belief.tails(best, variance)).sum(axis=1)
+    return int(np.argmin(np.where(racing, doubt, np.inf)))
