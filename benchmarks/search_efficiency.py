@@ -1,8 +1,8 @@
 """How good is what a sampler recommends after so many trials, beside what else could have proposed them?
 
-`python -m benchmarks.search_efficiency --table FILE.parquet [--repeats 30] [--sampler gp ...] [--out DIR]`, some minutes
-on four cores. The table holds an architecture a row, its levels in the columns x0, x1, ... and its final top-1 in percent
-in top1_seed0, ...; an evaluation is the top-1 of one seed, drawn by chance.
+`python -m benchmarks.search_efficiency --table FILE.parquet [--repeats 30] [--sampler gp ...] [--out DIR]`, minutes
+on four cores. The table holds an architecture a row, its levels in the columns x0, x1, ... and its final top-1 in
+percent in top1_seed0, ...; an evaluation is the top-1 of one seed, drawn by chance.
 
 Regret is the mean over seeds of the best row less that of the row in question: the one that is recommended, the one
 with the best value so far (which luck may have put there), or the best that was visited (which nobody knows).

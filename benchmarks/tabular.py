@@ -31,7 +31,7 @@ class Table:
         if not all(pd.api.types.is_integer_dtype(column) for _, column in axes.items()):
             raise ValueError(f"levels of types {', '.join(map(str, axes.dtypes))}; want whole numbers")
         if unknown := set(ordinal) - set(axes):
-            raise ValueError(f"no axis {', '.join(sorted(unknown))} among {', '.join(axes)}")
+            raise ValueError(f"no axis {', '.join(sorted(unknown))} among {', '.join(map(str, axes))}")
         top1 = seeds.to_numpy(dtype=float)
         ran = np.isfinite(top1).any(axis=1)
         levels = axes.to_numpy(dtype=np.int64)[ran]

@@ -15,9 +15,8 @@ from schedulers.posterior import Codes, Floats, Posterior
 INITIAL = (5, 10)  # the first proposals spread over the levels: one for each level of the longest axis, but within this
 FIRST_FIT = 2  # values
 GROWTH = 1.1  # of the number of values from one fit of the covariance to the next
-CLIP = 3.0
-OFFSET = 0.3
-INFLATION = 1.0
+CLIP = 3.0  # a value is lifted to so many times the way from the best to the median below the median
+OFFSET = 0.3  # of the logarithmic scale: how far from the best, in units of that way, values begin to crowd
 
 
 class GP:
@@ -29,7 +28,8 @@ class GP:
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
         self._points: Points | None = None
-        self._fitted: object = None
+        self._fitted: tuple[list[tuple[int, float]], list[int]] | None = None
+        self._posterior: Posterior
 
     def propose(self, points: Points, seen: Sequence[Seen]) -> int | None:
         rng, free = generator(self.seed, seen), unseen(points, seen)
@@ -39,8 +39,8 @@ class GP:
             return _spread(points, seen, free, rng)
         means, sd = self._believe(points, seen)
         known = np.array([point for point, _ in judged(seen)])
-        gains = sum(_gain(points, mean, INFLATION * sd, known) for mean in means)
-        return _pick(gains, free, rng)
+        gains = [_gain(points, mean, sd, known) for mean in means]
+        return _pick(np.sum(gains, axis=0), free, rng)
 
     def recommend(self, points: Points, seen: Sequence[Seen]) -> int:
         """The point with the highest mean among those that have a top-1. ValueError before one has."""
@@ -67,13 +67,14 @@ class GP:
 
         Always in that order, so that a search that is started again rounds as this one does.
         """
-        if self._fitted != (pairs, block) or (block + rest)[: len(self._posterior.indices)] != self._posterior.indices:
+        everything = block + rest
+        if self._fitted != (pairs, block) or self._posterior.indices != everything[: len(self._posterior.indices)]:
             from schedulers.kernel import fit
 
             rows = self._codes.rows[[point for point, _ in pairs]]
             covariance = fit(rows, self._codes.term, views(pairs))
             self._fitted, self._posterior = (pairs, block), Posterior(self._codes, covariance, block)
-        for index in (block + rest)[len(self._posterior.indices) :]:
+        for index in everything[len(self._posterior.indices) :]:
             self._posterior.append(index)
 
 
@@ -107,16 +108,13 @@ def _gain(points: Points, mean: Floats, sd: Floats, known: NDArray[np.int64]) ->
     if points.costs is None:
         return expected_improvement(mean, sd, mean[known].max())
     rank = np.unique(points.costs, return_inverse=True)[1].astype(float)
-    rank /= max(rank.max(), 1.0) / 1.0
     order = known[np.argsort(rank[known], kind="stable")]
-    levels = np.r_[mean[known].min(), np.maximum.accumulate(mean[order])]
-    starts = np.r_[0.0, rank[order]]
-    ends = np.r_[rank[order], 1.0 + 1 / len(points)]
+    front = np.r_[mean[order].min(), np.maximum.accumulate(mean[order])]
+    edges = np.r_[0.0, rank[order], rank.max() + 1]
     gain = np.zeros(len(points))
-    for level in np.unique(levels):
-        of_level = np.flatnonzero(levels == level)
-        start, end = starts[of_level[0]], ends[of_level[-1]]
-        width = np.clip(end - np.maximum(start, rank), 0, None)
+    for level, first in zip(*np.unique(front, return_index=True), strict=True):
+        end = edges[np.searchsorted(front, level, side="right")]
+        width = np.clip(end - np.maximum(edges[first], rank), 0, None)
         gain += width * expected_improvement(mean, sd, level)
     return gain
 

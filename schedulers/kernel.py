@@ -1,11 +1,10 @@
 """What the values say about the covariance: its hyperparameters, fitted by scikit-learn.
 
-Two candidates share a term wholly, in part or not at all, 0 <= s <= 1 (see `posterior.Codes`). The covariance adds up
-main effects and interactions,
+    k(x, y) = variance * exp(-sum_c w_c (x_c - y_c)^2 / 2)
 
-    k(x, y) = main * mean_t s_t + product * exp(-sum_t w_t (1 - s_t)),
-
-and the second counts the less, the more that weighs much the two do not share.
+over the codes of two candidates (see `posterior.Codes`), so two levels of one axis are the farther apart, the more both
+of them weigh: with and without attention may be worlds apart where two convolutions are nearly the same. A column
+weighs what its axis does times a factor of its own. Priors hold both near what is typical until values speak.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
+from scipy.spatial.distance import cdist
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Hyperparameter, Kernel, WhiteKernel
@@ -24,70 +24,74 @@ from schedulers.posterior import Covariance, Floats
 
 BOUNDS = (1e-4, 1e2)
 STEPS = 25  # of the optimiser; later ones change no proposal
+MOST = 128  # values that one fit takes: its time grows with their square
 
 # Medians and standard deviations of the logarithms, where values have mean 0 and variance 1.
-MAIN, PRODUCT, WEIGHT, NOISE = (0.3, 1.0), (0.7, 1.0), (0.6, 1.0), (0.05, 1.5)
+FACTOR, VARIANCE, WEIGHT, NOISE = (1.0, 0.7), (1.0, 0.5), (0.6, 1.0), (0.05, 1.5)
 
 
 def fit(rows: NDArray[np.float32], term: NDArray[np.int64], values: Floats) -> Covariance:
-    """The covariance that is most probable, given (points, columns) and (points, views): views share one covariance."""
-    typical, sds = np.array([MAIN, PRODUCT, *[WEIGHT] * (term.max() + 1), NOISE]).T
-    medians = np.log(typical)
+    """The most probable covariance, given (points, columns) and (points, views); all views have the same one."""
+    some = np.unique(np.linspace(0, len(rows) - 1, MOST).astype(int))
+    terms = int(term.max()) + 1
+    typical, spread = np.array([*[FACTOR] * len(term), VARIANCE, *[WEIGHT] * terms, NOISE]).T
 
     def most_probable(objective: Any, theta: Floats, bounds: Any) -> tuple[Floats, float]:
         def penalised(theta: Floats) -> tuple[float, Floats]:
             loss, gradient = objective(theta)
-            off = (theta - medians) / sds
-            return loss + off @ off / 2, gradient + off / sds
+            off = (theta - np.log(typical)) / spread
+            return loss + off @ off / 2, gradient + off / spread
 
-        found = optimize.minimize(
-            penalised, medians, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": STEPS}
-        )
+        limits = {"maxiter": STEPS}
+        found = optimize.minimize(penalised, theta, jac=True, method="L-BFGS-B", bounds=bounds, options=limits)
         return found.x, found.fun
 
-    main, product, *weights, noise = typical
-    kernel = LevelKernel(term, main, product, np.array(weights)) + WhiteKernel(noise, BOUNDS)
-    regressor = GaussianProcessRegressor(kernel, optimizer=most_probable)
+    start = LevelKernel(term, np.full(len(term), FACTOR[0]), VARIANCE[0], np.full(terms, WEIGHT[0]))
+    regressor = GaussianProcessRegressor(start + WhiteKernel(NOISE[0], BOUNDS), optimizer=most_probable)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a bound that is met: no noise, or an axis without effect
-        return covariance(regressor.fit(rows.astype(float), values).kernel_)
+        return covariance(regressor.fit(rows[some].astype(float), values[some]).kernel_)
 
 
 def covariance(kernel: Any) -> Covariance:
     """The hyperparameters of a LevelKernel plus a WhiteKernel."""
-    return Covariance(kernel.k1.main, kernel.k1.product, kernel.k1.weights, kernel.k2.noise_level)
+    levels, noise = kernel.k1, kernel.k2.noise_level
+    return Covariance(levels.variance, levels.column_weights(), noise)
 
 
 class LevelKernel(Kernel):  # type: ignore[misc]
-    """The covariance above, of rows of codes, as scikit-learn asks for it."""
+    """The covariance above, as scikit-learn asks for it; hyperparameters in the order of their names."""
 
-    def __init__(self, term: NDArray[np.int64], main: float, product: float, weights: Floats) -> None:
-        self.term, self.main, self.product, self.weights = term, main, product, weights
-
-    @property
-    def hyperparameter_main(self) -> Hyperparameter:
-        return Hyperparameter("main", "numeric", BOUNDS)
+    def __init__(self, term: NDArray[np.int64], factors: Floats, variance: float, weights: Floats) -> None:
+        self.term, self.factors, self.variance, self.weights = term, factors, variance, weights
 
     @property
-    def hyperparameter_product(self) -> Hyperparameter:
-        return Hyperparameter("product", "numeric", BOUNDS)
+    def hyperparameter_factors(self) -> Hyperparameter:
+        return Hyperparameter("factors", "numeric", BOUNDS, len(self.factors))
+
+    @property
+    def hyperparameter_variance(self) -> Hyperparameter:
+        return Hyperparameter("variance", "numeric", BOUNDS)
 
     @property
     def hyperparameter_weights(self) -> Hyperparameter:
         return Hyperparameter("weights", "numeric", BOUNDS, len(self.weights))
 
+    def column_weights(self) -> Floats:
+        return self.factors * self.weights[self.term]
+
     def __call__(self, X: Floats, Y: Floats | None = None, eval_gradient: bool = False) -> Any:
-        other = X if Y is None else Y
-        main = self.main / len(self.weights) * (X @ other.T)
-        product = self.product * np.exp((X * self.weights[self.term]) @ other.T - self.weights.sum())
+        scale = np.sqrt(self.column_weights())
         if not eval_gradient:
-            return main + product
-        columns = [self.term == t for t in range(len(self.weights))]
-        parted = [w * (X[:, own] @ X[:, own].T - 1) for w, own in zip(self.weights, columns, strict=True)]
-        return main + product, np.stack([main, product, *(part * product for part in parted)], axis=-1)
+            return self.variance * np.exp(-cdist(X * scale, (X if Y is None else Y) * scale, "sqeuclidean") / 2)
+        apart = -((X[:, None] - X) ** 2) * scale**2 / 2
+        alike = self.variance * np.exp(apart.sum(axis=-1))[..., None]
+        by_column = apart * alike
+        by_term = np.add.reduceat(by_column, np.flatnonzero(np.diff(self.term, prepend=-1)), axis=-1)
+        return alike[..., 0], np.concatenate([by_column, alike, by_term], axis=-1)
 
     def diag(self, X: Floats) -> Floats:
-        return np.full(len(X), self.main + self.product)
+        return np.full(len(X), self.variance)
 
     def is_stationary(self) -> bool:
-        return False
+        return True

@@ -17,20 +17,19 @@ ROOM = 64  # rows are allotted so many at a time
 
 @dataclass(frozen=True)
 class Covariance:
-    """Variance of the main effects, of the interactions and of the noise; what parting on each term weighs."""
+    """variance * exp(-sum_c weights_c (x_c - y_c)^2 / 2) between the codes x and y; each value has its own noise."""
 
-    main: float
-    product: float
-    weights: Floats  # (terms,)
+    variance: float
+    weights: Floats  # (columns,)
     noise: float
 
 
 @dataclass(frozen=True, eq=False)
 class Codes:
-    """Points as rows whose scalar product over the columns of a term is what two of them share of it.
+    """Points as rows of which a kernel takes distances; each column belongs to a term, which is an axis or half of one.
 
-    An axis is a term: they share all of it where they have the same level, else nothing. An ordinal axis is another, of
-    which they share as much as of its steps do not lie between their levels. An axis with one level says nothing.
+    A level is a column. So is each step of an ordinal axis, in a term beside that of its levels: levels that few steps
+    part are near. Over the columns of a term the squares sum up to 1. An axis with one level says nothing.
     """
 
     rows: NDArray[np.float32]  # (points, columns)
@@ -59,8 +58,9 @@ class Posterior:
     """
 
     def __init__(self, codes: Codes, covariance: Covariance, indices: Sequence[int]) -> None:
-        self.codes, self.covariance = codes, covariance
-        self.variance = covariance.main + covariance.product
+        self.covariance = covariance
+        self._scaled = codes.rows * np.sqrt(covariance.weights).astype(np.float32)
+        self._half_squares = (self._scaled**2).sum(axis=1) / 2
         self.indices = list(indices)
         count, rows = len(self.indices), self._rows(self.indices)
         self._L = np.zeros((count + ROOM, count + ROOM))
@@ -85,7 +85,7 @@ class Posterior:
             self._L = np.pad(self._L, (0, ROOM))
             self._V = np.pad(self._V, ((0, ROOM), (0, 0)))
         known = self.V[:, index].astype(float)
-        rest = np.sqrt(max(self.variance + self.covariance.noise - known @ known, 1e-8))
+        rest = np.sqrt(max(self.covariance.variance + self.covariance.noise - known @ known, 1e-8))
         self._L[count, :count], self._L[count, count] = known, rest
         self._V[count] = (self._rows([index])[0] - known.astype(np.float32) @ self.V) / np.float32(rest)
         self._explained += self._V[count] ** 2
@@ -103,12 +103,12 @@ class Posterior:
         return linalg.solve_triangular(self.L, believed, lower=True).T.astype(np.float32) @ self.V
 
     def sd(self) -> Floats:
-        return np.sqrt(np.maximum(self.variance - self._explained, 1e-9))
+        return np.sqrt(np.maximum(self.covariance.variance - self._explained, 1e-9))
 
     def _rows(self, indices: Sequence[int]) -> NDArray[np.float32]:
         """The covariance, without noise, of some points with all."""
-        codes, weights = self.codes.rows, self.covariance.weights.astype(np.float32)
-        shared = codes[list(indices)] @ codes.T
-        weighted = (codes[list(indices)] * weights[self.codes.term]) @ codes.T
-        product = np.float32(self.covariance.product) * np.exp(weighted - weights.sum())
-        return product + np.float32(self.covariance.main / len(weights)) * shared
+        some = list(indices)
+        exponents = self._scaled[some] @ self._scaled.T
+        exponents -= self._half_squares[some, None]
+        exponents -= self._half_squares
+        return np.float32(self.covariance.variance) * np.exp(exponents, out=exponents)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from schedulers.gp import GP
 from schedulers.history import best_observed, generator, judged, nearest, unseen
-from schedulers.points import Points, Sampler, Seen
+from schedulers.points import Points, Seen
 from schedulers.tpe import TPE
 
 POPULATION = 20
@@ -90,7 +90,7 @@ SAMPLERS: dict[str, type[Grid | Random | Evolution | TPE | GP]] = {
 }
 
 
-def make_sampler(name: str, seed: int) -> Sampler:
+def make_sampler(name: str, seed: int) -> Grid | Random | Evolution | TPE | GP:
     """ValueError for a name that is none of SAMPLERS."""
     if name not in SAMPLERS:
         raise ValueError(f"no sampler {name!r} among {', '.join(SAMPLERS)}")
