@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -31,7 +30,7 @@ class Agenda:
         for record in recorder.records.values():
             if record.status == "running" and record.epoch in pauses and record.candidate not in spared:
                 # Its last epoch was written, and the run ended before it could say that the trial pauses there.
-                recorder.records[record.key] = replace(record, status="stopped")
+                recorder.stopped(record.key)
 
     def next(self) -> tuple[TrialRecord, int] | None:
         """A trial and the epochs that it is to have in all, or None: until one under way ends, or for good."""
@@ -39,7 +38,7 @@ class Agenda:
             return None
         record = self.plan.trial(Candidate.parse(job.candidate), job.seed)
         if record.key not in self.recorder.records:
-            self.recorder.add(replace(record, number=len(self.recorder.records)))
+            self.recorder.add(record)
         self.live[job.name] = job
         return self.recorder.records[record.key], job.until
 
@@ -100,4 +99,5 @@ def _costs(plan: Plan, candidates: Sequence[Candidate]) -> dict[str, float]:
 def _pool(candidates: Sequence[Candidate], costs: dict[str, float]) -> Pool:
     names, (rows, ordinal) = list(map(str, candidates)), levels(candidates)
     by_point = np.array([costs[name] for name in names]) if costs else None
-    return Pool(names, Points(np.array(rows, dtype=np.int64).reshape(len(names), -1), ordinal, by_point))
+    table = np.array(rows, dtype=np.int64).reshape(len(names), len(ordinal))  # also where there are none
+    return Pool(names, Points(table, ordinal, by_point))

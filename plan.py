@@ -142,7 +142,9 @@ def make_plan(args: argparse.Namespace) -> Plan:
         raise ValueError(f"the baseline cannot be built: {reason}")
     how = make_how(args)
     candidates = [candidate for candidate in space.required_candidates() if candidate not in problems]
-    if args.trials > (others := len(space) - len(problems) - len(candidates)):
+    # The baseline may lie outside of the space.
+    others = len(space) - sum(candidate in space for candidate in {*problems, *candidates})
+    if args.trials > others:
         raise ValueError(f"{args.trials} trials beyond the published ones, but space {space.name!r} has {others}")
     if source == "digits":
         print("data: scikit-learn's digits, embedded; for real images: --recipe cifar10 --data DIR", flush=True)

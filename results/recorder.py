@@ -31,8 +31,9 @@ class Recorder:
         self.curves: dict[str, list[float]] = {key: curves.get(key, []) for key in self.records}
 
     def add(self, record: TrialRecord) -> None:
-        """One more trial."""
-        self.records[record.key], self.curves[record.key] = record, []
+        """One more trial, the last in order."""
+        number = max((other.number or 0 for other in self.records.values()), default=-1) + 1
+        self.records[record.key], self.curves[record.key] = replace(record, number=number), []
 
     def lacking(self) -> list[TrialRecord]:
         """The trials that have not ended: failed, or interrupted."""
@@ -60,6 +61,10 @@ class Recorder:
     def ended(self, key: str, result: dict[str, Any]) -> None:
         """The trial is over: at its budget, diverged, or else stopped at a rung, where it may be promoted."""
         self._write(key, status="diverged" if result["diverged"] else "done" if result["finished"] else "stopped")
+
+    def stopped(self, key: str) -> None:
+        """The trial pauses at a rung, but the run ended before it could say so."""
+        self._write(key, status="stopped")
 
     def failed(self, key: str, error: str) -> None:
         """The trial raised; `error` is its traceback."""

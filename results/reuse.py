@@ -17,15 +17,17 @@ def take_over(study: Study, own: Callable[[TrialRecord], TrialRecord | None]) ->
     `own` turns another study's trial into the one that this study would run, or None if it would not. ValueError names
     a file that cannot be read.
     """
-    known = {record.key for record in study.records(TrialRecord)}
-    before = len(known)
+    records = study.records(TrialRecord)
+    known = {record.key for record in records}
+    before, number = len(known), max((record.number or 0 for record in records), default=-1)
     for other in _beside(study):
         found = [record for record in other.records(TrialRecord) if record.status in FINAL and record.key not in known]
         taken = [(record, mine) for record in found if (mine := own(record)) and _same(record, mine)]
         curves = _curves(other) if taken else {}
         for record, mine in taken:
             row = replace(record, study=mine.study, space=mine.space, published=mine.published)
-            row = replace(row, number=len(known), reused=record.reused or other.name)
+            number += 1
+            row = replace(row, number=number, reused=record.reused or other.name)
             study.write("epochs", record.key, curves.get(record.key, []))
             study.write("trials", record.key, [row])
             known.add(record.key)
