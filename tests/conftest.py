@@ -54,7 +54,7 @@ def study(tmp_path: Path) -> Study:
 def quiet() -> Progress:
     from rich.console import Console
 
-    return Progress([], Console(quiet=True))
+    return Progress([], console=Console(quiet=True))
 
 
 def trial_record(placement: str = "dwconv-dwconv-attn-attn", seed: int = 0, **changes: object) -> TrialRecord:

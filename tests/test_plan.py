@@ -19,17 +19,22 @@ def plan(*arguments, space="placement"):
     return make_plan(command_line().parse_args(["--space", space, *arguments]))
 
 
-def test_every_candidate_is_asked_for_once_per_seed_the_published_first():
-    records = plan("--seeds", "2", "--trials", "3").trials()
+def asked_for(asked):
+    return missing(asked)[0]
+
+
+def test_every_candidate_is_asked_for_once_per_seed_the_published_first(tmp_path):
+    records = asked_for(plan("--seeds", "2", "--trials", "3", "--results", str(tmp_path)))
     assert [record.seed for record in records] == [0] * 10 + [1] * 10
     assert [record.published for record in records[:10]] == [True] * 7 + [False] * 3
     assert len({record.key for record in records}) == 20
 
 
 def test_a_key_knows_candidate_recipe_data_and_seed():
-    one, cut = plan().trials()[0].key, plan("--epochs", "2").trials()[0].key
+    one, cut = (asked.trial(asked.candidates[0], seed=0).key for asked in (plan(), plan("--epochs", "2")))
     assert one.startswith("caformer_micro-dwconv-dwconv-attn-attn--digits-")
     assert one != cut
+    assert plan().trial(plan().candidates[0], seed=1).key == one.replace("--seed0", "--seed1")
 
 
 def test_the_study_is_named_after_the_space():
@@ -48,7 +53,7 @@ def test_the_same_images_under_another_name_are_the_same_data(tmp_path):
 
 def test_a_trial_without_all_of_its_rows_is_pending(tmp_path):
     asked = plan("--results", str(tmp_path))
-    records = [replace(record, status="done", epoch=1) for record in asked.trials()[:2]]
+    records = [replace(record, status="done", epoch=1) for record in asked_for(asked)[:2]]
     at = datetime(2026, 1, 1, tzinfo=UTC)
     row = {"train_loss": 1.0, "val_loss": 1.0, "top1": 1.0, "lr": 1.0, "seconds": 1.0, "finished_at": at}
     with asked.study.owned():
@@ -56,8 +61,8 @@ def test_a_trial_without_all_of_its_rows_is_pending(tmp_path):
             asked.study.write("trials", record.key, [record])
         key = records[0].key
         asked.study.write("epochs", key, [EpochRecord(key=key, candidate="c", seed=0, epoch=1, **row)])
-    _, pending = missing(asked)
-    assert [record.key for record in pending] == [record.key for record in asked.trials()[1:]]
+    every, pending = missing(asked)
+    assert [record.key for record in pending] == [record.key for record in every[1:]]
     assert pending[0].epoch == 0
 
 
@@ -148,3 +153,39 @@ def test_the_comparisons_are_those_of_the_largest_table():
     assert plan().comparisons() == 6
     assert plan(space="joint").comparisons() == 20  # Figure 3: 22 candidates, two of which are baselines
     assert plan("--trials", "30").comparisons() == 30
+
+
+def test_as_many_trials_as_a_space_has_beyond_its_baseline_are_taken(tmp_path):
+    (tmp_path / "mine.py").write_text(OWN)
+    assert plan("--trials", "2", space=str(tmp_path / "mine.py")).how.proposals == 2
+    with pytest.raises(ValueError, match="3 trials beyond the published ones, but space 'mine' has 2"):
+        plan("--trials", "3", space=str(tmp_path / "mine.py"))
+
+
+def test_how_trials_are_chosen_may_change_within_a_study(tmp_path):
+    begun = plan("--results", str(tmp_path))
+    later = plan("--results", str(tmp_path), "--stopping", "none", "--trials", "2", "--sampler", "tpe")
+    record = begun.trial(begun.candidates[0], seed=0)
+    with begun.study.owned():
+        begun.study.begin(begun.settings())
+        begun.study.write("trials", record.key, [record])
+        later.study.begin(later.settings())
+    assert later.study.settings()["search"]["sampler"] == "tpe"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        (["--race", "0.95"], "--race needs a --budget too"),
+        (["--race", "1.5", "--budget", "9trials"], "--race 1.5, expected a confidence between 0.5 and 1"),
+        (["--objective", "speed"], "--objective speed, expected top1, or top1,flops or top1,params"),
+        (["--budget", "3days"], "--budget 3days, expected hours, epochs or trials"),
+        (["--race", "0.95", "--budget", "9trials", "--seeds", "2"], "--race adds seeds and candidates by itself"),
+    ],
+)
+def test_options_that_contradict_each_other_get_one_line(capsys, tmp_path, arguments, wanted):
+    assert main(["--space", "placement", "--results", str(tmp_path / "runs"), *arguments]) == 2
+    captured = capsys.readouterr()
+    assert re.fullmatch(r"orchestrate.py: error: [^\n]+\n", captured.err)
+    assert wanted in captured.err
+    assert not (tmp_path / "runs").exists()

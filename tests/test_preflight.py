@@ -33,8 +33,8 @@ def lines(data, study, asked, **changes):
 
 
 def planned(study):
-    """As much of a plan as is looked at: its study, and one comparison."""
-    return SimpleNamespace(study=study, comparisons=lambda: 1)
+    """As much of a plan as is looked at: its study, one comparison and one rung."""
+    return SimpleNamespace(study=study, comparisons=lambda: 1, rungs=lambda: [2])
 
 
 def trials(*candidates, seeds=1):
@@ -59,6 +59,11 @@ def test_what_lies_between_is_foretold_by_its_flops(data):
 
 def test_one_measured_candidate_is_enough(data):
     assert Speed.through([CHEAP]).seconds(1000, RECIPE, data, 1) == pytest.approx(5.25)
+
+
+def test_the_rungs_are_those_of_the_plan(data, study):
+    counts = lines(data, study, trials("cheap", "dear", seeds=2))[0]
+    assert counts == "2 candidates x 2 seeds = 4 trials, 4 to train, of at most 12 epochs, rungs at 2"
 
 
 def test_trials_side_by_side_share_the_time(data, study):

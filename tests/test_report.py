@@ -60,6 +60,12 @@ def test_how_a_trial_ends(study, quiet):
         assert [r.status for r in study.records(TrialRecord) if r.seed == seed] == [status]
 
 
+def test_trials_are_numbered_in_the_order_in_which_they_began(study):
+    recorder = Recorder(study, [trial_record(BASE, 0, number=0), trial_record(BASE, 1, number=2)])
+    recorder.add(trial_record(BASE, 2))
+    assert [record.number for record in recorder.records.values()] == [0, 2, 3]
+
+
 def test_numbers_that_are_not_finite_become_null(study, quiet):
     record = trial_record(BASE)
     bad = result(1, top1=float("nan"), diverged=True)
@@ -175,15 +181,22 @@ def test_a_study_of_an_older_version_asks_to_be_run_again(study, capsys):
 def test_plain_lines_where_there_is_no_terminal():
     out = StringIO()
     records = [trial_record(BASE, seed) for seed in (0, 1)]
-    with Progress(records, Console(file=out, highlight=False)) as progress:
+    with Progress(records, console=Console(file=out, highlight=False)) as progress:
         progress.update(trial_record(BASE, 0, status="stopped", epoch=2, top1=80.0, seconds=60.0))
     assert out.getvalue().startswith("1/2 trials (1 stopped), about 0:02:00 left")  # four epochs of 30 s
     assert "seed 0: stopped, epoch 2/4  val top-1 80.0 %" in out.getvalue()
 
 
+def test_trials_that_are_still_to_come_are_counted():
+    out, done = StringIO(), trial_record(BASE, 0, status="done", epoch=4, top1=80.0, seconds=40.0)
+    with Progress([], 3, Console(file=out, highlight=False)) as progress:
+        progress.update(done)
+    assert out.getvalue().startswith("1/3 trials, about 0:01:20 left")
+
+
 def test_a_live_table_on_a_terminal():
     out = StringIO()
-    with Progress([trial_record(BASE)], Console(file=out, force_terminal=True, width=100)) as progress:
+    with Progress([trial_record(BASE)], console=Console(file=out, force_terminal=True, width=100)) as progress:
         progress.update(trial_record(BASE, epoch=3, top1=88.8))
     assert "3/4" in out.getvalue()
     assert "88.8" in out.getvalue()

@@ -155,7 +155,7 @@ def test_clipping_bounds_the_gradient(shapes, quick):
 def test_a_trial_reports_its_whole_history_and_reads_the_test_images_at_the_end(shapes, quick, tmp_path):
     arguments = {"data": shapes, "recipe": quick, "checkpoints": tmp_path, "device": "cpu", "threads": 1}
     trial = Trial()
-    config = {"trial": {"key": "k", "candidate": str(CANDIDATE), "seed": 3, "epoch": 0}}
+    config = {"trial": {"key": "k", "candidate": str(CANDIDATE), "seed": 3, "epoch": 0, "until": 3}}
     trial.setup(config, **arguments)
     results = [trial.step() for _ in range(3)]
     assert repr(trial) == "caformer_micro-dwconv-cska-ska-attn seed 3"
@@ -172,6 +172,13 @@ def test_an_epoch_whose_rows_were_lost_is_reported_before_the_next_is_trained(sh
     trained_for_two_epochs(shapes, quick, tmp_path / "k")
     for rows, first in ((1, 2), (2, 3)):
         trial = Trial()
-        config = {"trial": {"key": "k", "candidate": str(CANDIDATE), "seed": 0, "epoch": rows}}
+        config = {"trial": {"key": "k", "candidate": str(CANDIDATE), "seed": 0, "epoch": rows, "until": 3}}
         trial.setup(config, data=shapes, recipe=quick, checkpoints=tmp_path, device="cpu", threads=1)
         assert trial.step()["epoch"] == first
+
+
+def test_a_trial_pauses_at_the_epoch_that_it_was_given(shapes, quick, tmp_path):
+    trial, config = Trial(), {"key": "k", "candidate": str(CANDIDATE), "seed": 0, "epoch": 0, "until": 1}
+    trial.setup({"trial": config}, data=shapes, recipe=quick, checkpoints=tmp_path, device="cpu", threads=1)
+    result = trial.step()
+    assert (result["done"], result["finished"], result["test_top1"]) == (True, False, None)
