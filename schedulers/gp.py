@@ -16,6 +16,7 @@ INITIAL = (5, 10)  # the first proposals spread over the levels: one for each le
 FIRST_FIT = 2  # values
 GROWTH = 1.1  # of the number of values from one fit of the covariance to the next
 CLIP = 3.0  # a value is lifted to so many times the way from the best to the median below the median
+DOUBT = 2.0  # factor on the standard deviation: the covariance is one guess of many, so the model is too sure of itself
 OFFSET = 0.3  # of the logarithmic scale: how far from the best, in units of that way, values begin to crowd
 
 
@@ -39,7 +40,7 @@ class GP:
             return _spread(points, seen, free, rng)
         means, sd = self._believe(points, seen)
         known = np.array([point for point, _ in judged(seen)])
-        gains = [_gain(points, mean, sd, known) for mean in means]
+        gains = [_gain(points, mean, DOUBT * sd, known) for mean in means]
         return _pick(np.sum(gains, axis=0), free, rng)
 
     def recommend(self, points: Points, seen: Sequence[Seen]) -> int:

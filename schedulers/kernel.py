@@ -24,7 +24,7 @@ from schedulers.posterior import Covariance, Floats
 
 BOUNDS = (1e-4, 1e2)
 STEPS = 25  # of the optimiser; later ones change no proposal
-MOST = 128  # values that one fit takes: its time grows with their square
+MOST = 100  # values that one fit takes: its time grows with their square
 
 # Medians and standard deviations of the logarithms, where values have mean 0 and variance 1.
 FACTOR, VARIANCE, WEIGHT, NOISE = (1.0, 0.7), (1.0, 0.5), (0.6, 1.0), (0.05, 1.5)
