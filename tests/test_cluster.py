@@ -1,76 +1,58 @@
-"""Rungs with invented curves: no model, no Ray process."""
+"""What Tune is told, by a fake agenda on a fake cluster: no Ray process."""
 
 import signal
-from dataclasses import replace
-from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
+from conftest import trial_record
 
-from cluster import Interrupts, Listener, Rungs
-from results.records import EpochRecord
-from trainers.recipes import DIGITS
-
-RECIPE = replace(DIGITS, epochs=8, first_rung=2, rung_factor=2)  # rungs at 2 and 4; ASHA's own at 8 is the end
+from cluster import Interrupts, Jobs, Listener
 
 
-def trial(key):
-    return SimpleNamespace(config={"trial": {"key": key}})
+class Agenda:
+    """So many trials, each to two epochs; those that are over."""
+
+    def __init__(self, number):
+        self.left, self.ended = [trial_record(seed=seed, epoch=1) for seed in range(number)], []
+
+    def next(self):
+        return (self.left.pop(0), 2) if self.left else None
+
+    def over(self, record):
+        self.ended.append(record.seed)
 
 
-def epoch(key, number, top1, second=0):
-    at = datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC)
-    loss = {"train_loss": 1.0, "val_loss": 1.0, "lr": 0.1, "seconds": 1.0}
-    return EpochRecord(key=key, candidate="c", seed=0, epoch=number, top1=top1, finished_at=at, **loss)
+def jobs(trials, side_by_side):
+    return Jobs(Agenda(trials), SimpleNamespace(side_by_side=side_by_side))
 
 
-def decisions(rungs, *reports):
-    """What is said to each (key, epoch, top1) in turn."""
-    said = []
-    for key, number, top1 in reports:
-        if key not in rungs._trial_info:
-            rungs.on_trial_add(None, trial(key))
-        said.append(rungs.on_trial_result(None, trial(key), {"epoch": number, "top1": top1}))
-    return said
+def test_a_job_says_what_its_trial_has_and_until_where_to_go():
+    record = trial_record(seed=0)
+    told = {"key": record.key, "candidate": record.candidate, "seed": 0, "epoch": 1, "until": 2}
+    assert jobs(1, side_by_side=1).suggest("x") == {"trial": told}
 
 
-def test_the_weaker_half_is_stopped_at_a_rung_and_only_there():
-    reports = [("a", 1, 50), ("a", 2, 60), ("b", 1, 10), ("b", 2, 59), ("c", 2, 61), ("c", 3, 0), ("c", 4, 70)]
-    wanted = ["CONTINUE", "CONTINUE", "CONTINUE", "STOP", "CONTINUE", "CONTINUE", "CONTINUE"]
-    assert decisions(Rungs(RECIPE, [], []), *reports) == wanted
+def test_the_agenda_is_asked_only_while_fewer_trials_are_live_than_fit():
+    search = jobs(3, side_by_side=2)
+    assert [search.suggest(name) is None for name in "xyz"] == [False, False, True]
+    assert [record.seed for record in search.agenda.left] == [2]
 
 
-def test_a_spared_trial_counts_but_goes_on():
-    reports = [("a", 2, 60), ("paper", 2, 10), ("paper", 4, 10), ("paper", 8, 10)]
-    assert decisions(Rungs(RECIPE, [], {"paper"}), *reports) == ["CONTINUE"] * 4
-    assert decisions(Rungs(RECIPE, [], {"paper"}), ("paper", 2, 90), ("b", 2, 80)) == ["CONTINUE", "STOP"]
+def test_a_trial_that_ends_is_over_and_frees_its_place():
+    search = jobs(3, side_by_side=2)
+    for name in "xy":
+        search.suggest(name)
+    search.on_trial_complete("y", error=True)
+    assert search.agenda.ended == [1]
+    assert search.suggest("z")["trial"]["seed"] == 2
 
 
-def test_rungs_refilled_from_records_decide_as_those_that_never_stopped():
-    before, after = [("a", 2, 60), ("b", 2, 40), ("a", 4, 65)], [("c", 2, 59), ("d", 2, 61), ("d", 4, 64)]
-    whole = decisions(Rungs(RECIPE, [], []), *before, *after)
-    past = [epoch(*report, second=number) for number, report in enumerate(before)]
-    restarted = decisions(Rungs(RECIPE, reversed(past), []), *after)
-    assert restarted == whole[3:]
-
-
-def test_a_trial_that_goes_on_after_a_restart_is_judged_at_its_next_rung():
-    rungs = Rungs(RECIPE, [epoch("a", 2, 60), epoch("b", 4, 90, second=1)], [])
-    assert decisions(rungs, ("a", 3, 61), ("a", 4, 62)) == ["CONTINUE", "STOP"]
-
-
-def test_diverged_epochs_are_not_put_on_a_rung():
-    restarted = Rungs(RECIPE, [epoch("nan", 2, None)], [])
-    live = Rungs(RECIPE, [], [])
-    live.on_trial_add(None, trial("nan"))
-    live.on_trial_complete(None, trial("nan"), {"epoch": 2, "top1": 0.0, "diverged": True})
-    assert decisions(live, ("a", 2, -1)) == decisions(restarted, ("a", 2, -1)) == ["CONTINUE"]
-
-
-def test_a_trial_whose_stop_was_lost_is_due_after_a_restart():
-    past = [epoch("a", 2, 60), epoch("b", 2, 40, second=1), epoch("paper", 2, 30, second=2), epoch("c", 1, 0, second=3)]
-    past += [epoch("finished", 8, 1, second=4)]
-    assert Rungs(RECIPE, past, {"paper"}).due == {"b"}
+def test_the_search_is_finished_only_when_nothing_is_live():
+    search = jobs(1, side_by_side=2)
+    search.suggest("x")
+    assert search.suggest("y") is None
+    search.on_trial_complete("x")
+    assert search.suggest("y") == Jobs.FINISHED
 
 
 def test_an_interrupt_before_tune_listens_waits_for_its_loop():
@@ -84,11 +66,6 @@ def test_an_interrupt_before_tune_listens_waits_for_its_loop():
         signal.signal(signal.SIGUSR1, before)
     assert interrupts.received == signal.SIGTERM
     assert passed_on == [signal.SIGUSR1]
-
-
-def test_a_recipe_shorter_than_its_first_rung_stops_nobody_early():
-    rungs = Rungs(replace(RECIPE, stop_epoch=1), [], [])
-    assert decisions(rungs, ("a", 1, 5)) == ["STOP"]  # its budget
 
 
 @pytest.mark.parametrize(("total", "wanted"), [({"CPU": 8}, (1, 0.0)), ({"CPU": 16, "GPU": 2}, (8, 1.0))])

@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
-OURS = {"searchspace", "trainers", "results", "orchestrate", "plan", "preflight", "cluster"}
+OURS = {"searchspace", "trainers", "schedulers", "results", "orchestrate", "plan", "agenda", "preflight", "cluster"}
 LIGHT = {"torch", "timm", "ray", "optuna", "sklearn"}
+DECIDES = {"torch", "timm", "ray"} | OURS - {"schedulers"}
 FORBIDDEN = {
     "searchspace.candidate": LIGHT | OURS - {"searchspace"},
     "searchspace.spaces": LIGHT | OURS - {"searchspace"},
@@ -14,12 +15,16 @@ FORBIDDEN = {
     "searchspace.backbones": {"ray", "optuna"} | OURS - {"searchspace"},
     "trainers.recipes": LIGHT | OURS - {"trainers"},
     "trainers.data": LIGHT | OURS - {"trainers"},
-    "trainers.trial": {"ray", "optuna", "results", "orchestrate", "plan", "preflight", "cluster"},
+    "trainers.trial": {"ray", "optuna"} | OURS - {"searchspace", "trainers"},
+    "schedulers": LIGHT | {"numpy"} | OURS - {"schedulers"},
+    "schedulers.budget": LIGHT | {"numpy"} | OURS - {"schedulers"},
+    **{f"schedulers.{name}": DECIDES for name in ("search", "rungs", "racing", "samplers", "gp", "tpe")},
     "results.store": {"torch", "timm", "ray", "optuna"} | OURS - {"results"},
     "results.recorder": {"torch", "timm", "ray", "optuna"} | OURS - {"results"},
     "results.report": {"torch", "timm", "ray", "optuna"} | OURS - {"results"},
     "results.refresh": {"torch", "timm", "ray", "optuna", "scipy", "matplotlib"} | OURS - {"results"},
-    "preflight": {"ray", "optuna", "orchestrate", "cluster"},
+    "agenda": {"ray", "optuna", "orchestrate", "cluster", "preflight"},
+    "preflight": {"ray", "optuna", "orchestrate", "cluster", "agenda"},
     "plan": LIGHT | {"pandas", "pyarrow", "numpy"},
     "orchestrate": LIGHT | {"pandas", "pyarrow", "numpy"},
 }

@@ -135,6 +135,15 @@ def test_another_schema_version_is_refused(study):
         study.trials()
 
 
+def test_a_file_from_before_a_nullable_column_reads_as_nulls(study):
+    new = ["number", "code", "reused"]
+    study.write("trials", "k", [trial_record(number=1, code="0", reused="other")])
+    file = study.folder / "trials" / "k.parquet"
+    pq.write_table(pq.read_table(file).drop_columns(new), file)
+    assert study.records(TrialRecord) == [trial_record()]
+    assert study.trials()[new].isna().all(axis=None)
+
+
 def test_a_commit_that_dies_before_the_rename_leaves_the_old_file(tmp_path, monkeypatch):
     file = tmp_path / "f"
     commit_bytes(file, b"old")
