@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from test_plan import OWN
 
 from agenda import make_search, spared_candidates
 from orchestrate import make_agenda, parser
@@ -127,11 +128,12 @@ def test_published_candidates_are_spared_unless_they_may_be_stopped(plan):
 
 
 @pytest.mark.parametrize(("cost", "column"), [("params", 0), ("flops", 1)])
-def test_costs_of_the_objective_are_those_of_the_points(plan, cost, column):
-    asked = plan("--trials", "1", "--objective", f"top1,{cost}", space="design")
-    search, last = make_search(asked), list(asked.space)[-1]
-    assert search.pool.candidates[-1] == str(last)
-    assert search.pool.points.costs[-1] == search.costs[str(last)] == count_all([last], *asked.shape())[last][column]
+def test_costs_of_the_objective_are_those_of_the_points(plan, tmp_path, cost, column):
+    (tmp_path / "mine.py").write_text(OWN)
+    asked = plan("--trials", "1", "--objective", f"top1,{cost}", space=str(tmp_path / "mine.py"))
+    search, counts = make_search(asked), count_all([*asked.space, *asked.candidates], *asked.shape())
+    assert search.costs == {str(candidate): sizes[column] for candidate, sizes in counts.items()}
+    assert search.pool.points.costs.tolist() == [search.costs[candidate] for candidate in search.pool.candidates]
 
 
 def test_without_costs_top1_is_the_only_objective(plan):
