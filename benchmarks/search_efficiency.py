@@ -55,8 +55,8 @@ class Run:
         return self.values[-1]
 
     def recommend(self, row: int) -> None:
+        """Its time counts with the next proposal, which finds the model fitted."""
         self.recommended.append(row)
-        self._since = time.perf_counter()
 
     def frame(self) -> pd.DataFrame:
         """A row for each number of evaluations."""
@@ -148,13 +148,19 @@ def draw(runs: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
+def positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{text}, want 1 or more")
+    return number
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", type=Path, required=True)
-    parser.add_argument("--repeats", type=int, default=30)
+    parser.add_argument("--repeats", type=positive, default=30)
     parser.add_argument("--sampler", nargs="+", default=["gp"], choices=SAMPLERS, help="ours that are measured")
     parser.add_argument("--ordinal", nargs="+", default=[], metavar="AXIS", help="axes whose levels are in an order")
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="repeats that run side by side")
+    parser.add_argument("--workers", type=positive, default=os.cpu_count(), help="repeats that run side by side")
     parser.add_argument("--out", type=Path, help=f"folder for every repeat and the figure [{RUNS}/TABLE]")
     args = parser.parse_args()
     try:

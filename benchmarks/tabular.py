@@ -24,6 +24,8 @@ class Table:
     @classmethod
     def read(cls, path: Path, ordinal: tuple[str, ...] = ()) -> Table:
         """Columns x0..xk with whole numbers and top1_seed0..s. ValueError or OSError for anything else."""
+        if not path.is_file():
+            raise FileNotFoundError("no such file")
         table = pd.read_parquet(path)
         axes, seeds = table.filter(regex=r"^x\d+$"), table.filter(regex=r"^top1_seed\d+$")
         if axes.empty or seeds.empty:

@@ -40,7 +40,7 @@ class GP:
             return _spread(points, seen, free, rng)
         means, sd = self._believe(points, seen)
         known = np.array([point for point, _ in judged(seen)])
-        gains = [_gain(points, mean, DOUBT * sd, known) for mean in means]
+        gains = [expected_gain(points, mean, DOUBT * sd, known) for mean in means]
         return _pick(np.sum(gains, axis=0), free, rng)
 
     def recommend(self, points: Points, seen: Sequence[Seen]) -> int:
@@ -100,7 +100,7 @@ def expected_improvement(mean: Floats, sd: Floats, level: float) -> Floats:
     return sd * (off * special.ndtr(off) + np.exp(-off * off / 2) / np.sqrt(2 * np.pi))
 
 
-def _gain(points: Points, mean: Floats, sd: Floats, known: NDArray[np.int64]) -> Floats:
+def expected_gain(points: Points, mean: Floats, sd: Floats, known: NDArray[np.int64]) -> Floats:
     """Improvement on the best mean of the known points or, with costs, of the area that their front covers.
 
     A cost is known before, so the area is exact: what is above the front to the right of the cost. Costs are compared

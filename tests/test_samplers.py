@@ -5,7 +5,7 @@ import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import WhiteKernel
 
-from schedulers.gp import views
+from schedulers.gp import expected_gain, views
 from schedulers.kernel import LevelKernel, covariance, fit
 from schedulers.points import Points, Seen
 from schedulers.posterior import Codes, Posterior
@@ -147,10 +147,23 @@ def test_a_search_with_costs_walks_along_the_front(name):
     assert np.mean(best) > {"evolution": 86.0, "tpe": 87.0, "gp": 89.0}[name]
 
 
-def test_a_candidate_that_costs_more_without_gain_is_not_proposed():
-    points = full(4, 4, costs=np.arange(16.0))
-    seen = [Seen(point=point, value=90.0 - point) for point in (0, 5, 10)]
-    assert make_sampler("gp", 0).recommend(points, seen) == 0
+def test_the_expected_gain_with_costs_is_that_of_the_area_under_the_front():
+    costs = np.array([3.0, 10.0, 10.0, 100.0, 7.0, 1e6])
+    points = full(6, costs=costs)
+    rank = np.array([0, 2, 2, 3, 1, 4])
+    mean, sd, known = np.array([1.0, 1.5, 3.0, 2.0, 1.2, 2.5]), np.full(6, 0.8), np.array([0, 2, 3])
+
+    def area(tops, ranks):
+        return sum(
+            max((top for top, own in zip(tops, ranks, strict=True) if own <= step), default=1.0) for step in range(5)
+        )
+
+    before = area(mean[known], rank[known])
+    draws = np.random.default_rng(0).normal(size=4000)
+    for point in (1, 4, 5):
+        tops = mean[point] + 0.8 * draws
+        gains = [area([*mean[known], top], [*rank[known], rank[point]]) - before for top in tops]
+        assert expected_gain(points, mean, sd, known)[point] == pytest.approx(np.mean(gains), abs=0.1)
 
 
 def kernel(points):
