@@ -29,7 +29,7 @@ PRIOR_SD = 0.5  # that guess, in sds between candidates
 LIKENESS = (0.4, 0.7, 0.85, 0.95)  # correlation of the surface over one axis
 OWN = (0.03, 0.1, 0.3)  # share of a candidate's own deviation in the variance between candidates
 SPREAD = (0.01, 0.1, 0.5, 2.0)  # variance between candidates, in variances of what was seen
-RELEVANT = 1.0  # sds between seeds: differences that the evidence is tuned to
+RELEVANT = 2.0  # sds between seeds: differences that the evidence is tuned to; at 1, ties were declared too often
 LEVEL = 100.0  # prior variance of the common level, in the same
 
 Floats = NDArray[np.float64]
