@@ -45,10 +45,15 @@ class Rungs:
         return next(iter(paused), None)
 
     def last(self, curves: Curves, paused: Collection[Any]) -> Any:
-        """The paused trial that goes on when nothing else is left: the leader, so that a search ends with a result."""
+        """The leader, if it pauses: it goes on when nothing else is left, so that a search ends with a result."""
         top = max((level for level in self.levels if self.reached(curves, level)), default=0)
         leader = next(iter(self.ranked(self.reached(curves, top))), None)
         return leader if leader in paused else None
+
+    def further(self, curves: Curves, paused: Collection[Any]) -> Any:
+        """The best of the highest rung where any pauses: it goes on when a budget is left."""
+        top = max((len(curves[key]) for key in paused), default=0)
+        return next((key for key in self.ranked(self.reached(curves, top)) if key in paused), None)
 
     def before(self, level: int) -> int:
         """The rung below, or 0."""

@@ -91,7 +91,8 @@ class Search(Protocol):
 class Exploration:
     """`required` candidates, then `proposals` of the sampler, each with `seeds` seeds, promoted from rung to rung.
 
-    `spared` candidates never pause. Costs by candidate make the front what is searched.
+    `spared` candidates never pause. Costs by candidate make the front what is searched. What a budget has left in the
+    end is spent on the best that pause; without one, only the leader goes on.
     """
 
     pool: Pool
@@ -107,8 +108,7 @@ class Exploration:
 
     def next(self, trials: Trials, live: Mapping[Name, Job]) -> Job | None:
         job = self._interrupted(trials, live) or self._promoted(trials, live) or self._new(trials)
-        if job is None and not live:
-            job = self._last(trials)
+        job = job or self._left_over(trials, live)
         self.broke = job is not None and not self.purse.allows(job, trials, live)
         return None if self.broke else job
 
@@ -130,9 +130,12 @@ class Exploration:
         name = self._rungs(trials).promoted(curves, paused) if paused else None
         return self._job(name, len(curves[name])) if name else None
 
-    def _last(self, trials: Trials) -> Job | None:
-        curves, paused = self._curves(trials), self._paused(trials, ())
-        name = self._rungs(trials).last(curves, paused) if paused else None
+    def _left_over(self, trials: Trials, live: Collection[Name]) -> Job | None:
+        """With a budget to spend, the best that pause; otherwise the leader, once nothing else runs."""
+        curves, paused, rungs = self._curves(trials), self._paused(trials, live), self._rungs(trials)
+        if not paused or (live and not self.purse.budget):
+            return None
+        name = (rungs.further if self.purse.budget else rungs.last)(curves, paused)
         return self._job(name, len(curves[name])) if name else None
 
     def _new(self, trials: Trials) -> Job | None:

@@ -82,6 +82,13 @@ def test_the_leader_goes_on_when_nothing_else_is_left():
     assert Asha(LEVELS).last({**curves, "b": (70.0,) * 9}, ["a"]) is None
 
 
+def test_what_a_budget_has_left_goes_to_the_best_of_the_highest_rung():
+    curves = {"a": (50.0,), "b": (70.0,), "c": (60.0, 60.0, 60.0), "d": (40.0, 40.0, 40.0)}
+    assert Asha(LEVELS).further(curves, list(curves)) == "c"
+    assert Asha(LEVELS).further(curves, ["a", "b"]) == "b"
+    assert Asha(LEVELS).further(curves, []) is None
+
+
 def test_pasha_opens_a_rung_only_where_the_ranking_changes():
     first = flat(**{name: float(value) for value, name in enumerate("abcdefghi")})
     same = {**first, "g": (6.0,) * 3, "h": (7.0,) * 3, "i": (8.0,) * 3}

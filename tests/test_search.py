@@ -116,6 +116,13 @@ def test_a_budget_is_never_exceeded(text, most):
     assert search.outcome(trials) == f"the budget of {most} {text.lstrip('0123456789')} is spent"
 
 
+def test_what_a_budget_has_left_is_spent_on_what_pauses():
+    _, stingy = play(exploration())
+    _, generous = play(exploration(purse=Purse(Budget.parse("1000epochs"))))
+    assert "stopped" in {trial.status for trial in stingy.values()}
+    assert {trial.status for trial in generous.values()} == {"done"}
+
+
 def test_hours_are_counted_from_the_start():
     search = exploration(purse=Purse(Budget.parse("1h"), began=-1e9))
     assert play(search) == ([], {})

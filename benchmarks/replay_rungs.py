@@ -1,0 +1,184 @@
+"""How many epochs does a search spend until it has trained one of the best? Promotions against Ray's ASHA.
+
+`python -m benchmarks.replay_rungs [--curves FILE.parquet] [--repeats 200] [--tolerance 0.3] [--out DIR]`, a minute on one
+core. The file holds learning curves in the columns trial, epoch and top1 (percent), every trial with equally many epochs;
+by default those of 64 placements on CIFAR-10 that lie beside this file. Trials arrive in a random order that the rules
+share. A trial counts as found when it was trained to its last epoch and ended within the tolerance of the best.
+
+Ours have a budget without end, so that after the promotions what pauses goes on, the best first. Ray's ends when it has
+stopped every trial or trained it; if it has found none by then, it is charged the epochs of training every trial.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from schedulers.budget import Budget
+from schedulers.points import Points
+from schedulers.rungs import RULES, Rungs
+from schedulers.samplers import make_sampler
+from schedulers.search import Exploration, Job, Name, Pool, Purse, TrialState
+
+CURVES = Path(__file__).parent / "curves_cifar10.parquet"
+FACTOR = 3  # one trial in so many passes a rung, ours and Ray's
+WORKERS = (1, 4)
+
+Curves = NDArray[np.float64]  # (trials, epochs), percent
+Finished = Iterator[tuple[int, int]]  # epochs spent in all so far, and the trial that was trained to its end
+
+
+def read(file: Path) -> Curves:
+    """The curves of a file; ValueError says what is wrong with it."""
+    try:
+        table = pd.read_parquet(file, columns=["trial", "epoch", "top1"])
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(f"{file}: {str(error).splitlines()[0]}; expected columns trial, epoch and top1") from error
+    curves = table.pivot_table(index="trial", columns="epoch", values="top1")
+    if curves.isna().any(axis=None) or curves.shape[1] < 2:
+        raise ValueError(
+            f"{file}: {len(curves)} trials of unequal length, expected all with the same epochs, 2 or more"
+        )
+    return curves.to_numpy()
+
+
+def levels(epochs: int) -> tuple[int, ...]:
+    """Rungs 1, 3, 9 ... and the end."""
+    rungs = [FACTOR**power for power in range(20) if FACTOR**power < epochs]
+    return (*rungs, epochs)
+
+
+def ours(curves: Curves, order: list[int], workers: int, rule: type[Rungs]) -> Finished:
+    """The product's own search over trials that arrive in this order."""
+    points = Points(np.arange(len(order))[:, None], (False,))
+    pool = Pool([str(trial) for trial in order], points)
+    rungs = rule(levels(curves.shape[1]), FACTOR)
+    unlimited = Purse(Budget(math.inf, "epochs"))
+    search = Exploration(pool, make_sampler("grid", 0), rungs, [], len(order), 1, (), purse=unlimited)
+    trials: dict[Name, TrialState] = {}
+    live: dict[Name, Job] = {}
+    spent = 0
+    while True:
+        while len(live) < workers and (job := search.next(trials, live)):
+            live[job.name] = job
+            trials[job.name] = TrialState(top1=trials[job.name].top1 if job.name in trials else ())
+        if not live:
+            return
+        for name, job in list(live.items()):
+            trial, epoch = int(name[0]), len(trials[name].top1) + 1
+            spent += 1
+            over = epoch == job.until
+            status = "running" if not over else "done" if epoch == curves.shape[1] else "stopped"
+            trials[name] = TrialState(status=status, top1=tuple(curves[trial, :epoch]))
+            if over:
+                del live[name]
+            if status == "done":
+                yield spent, trial
+
+
+def rays(curves: Curves, order: list[int], workers: int) -> Finished:
+    """Ray Tune's ASHAScheduler, which stops and never promotes."""
+    from ray.tune.schedulers import ASHAScheduler, TrialScheduler
+
+    epochs = curves.shape[1]
+    asha = ASHAScheduler("epoch", "top1", "max", max_t=epochs, grace_period=1, reduction_factor=FACTOR)
+    queue, live, spent = list(order), {}, 0
+    while queue or live:
+        while queue and len(live) < workers:
+            live[trial := queue.pop(0)] = 0
+            asha.on_trial_add(None, SimpleNamespace(trial_id=trial))
+        for trial in list(live):
+            live[trial] += 1
+            spent += 1
+            shown = {"epoch": live[trial], "top1": curves[trial, live[trial] - 1]}
+            said = asha.on_trial_result(None, SimpleNamespace(trial_id=trial), shown)
+            if live[trial] == epochs:
+                yield spent, trial
+            if live[trial] == epochs or said == TrialScheduler.STOP:
+                del live[trial]
+
+
+def everything(curves: Curves, order: list[int], workers: int) -> Finished:
+    """Every trial to its end, in groups of as many as there are workers."""
+    epochs = curves.shape[1]
+    for begin in range(0, len(order), workers):
+        group = order[begin : begin + workers]
+        yield from (((begin + len(group)) * epochs, trial) for trial in group)
+
+
+def rules() -> dict[str, Callable[[Curves, list[int], int], Finished]]:
+    """What is compared, by name."""
+    named = {name: rule for name, rule in RULES.items() if name != "none"}
+    own = {name: lambda *where, rule=rule: ours(*where, rule) for name, rule in named.items()}
+    return {"Ray's ASHA": rays, **own, "everything": everything}
+
+
+def replay(curves: Curves, tolerance: float, repeats: int) -> pd.DataFrame:
+    """One row for each rule, number of workers and order: epochs until one of the best was found, NaN if never."""
+    good = set(np.flatnonzero(curves[:, -1] >= curves[:, -1].max() - tolerance).tolist())
+    rows = []
+    for repeat in range(repeats):
+        order = np.random.default_rng(repeat).permutation(len(curves)).tolist()
+        for workers in WORKERS:
+            for name, rule in rules().items():
+                found, total = np.nan, 0
+                for spent, trial in rule(curves, order, workers):
+                    found, total = (spent if np.isnan(found) and trial in good else found), spent
+                rows.append({"rule": name, "workers": workers, "repeat": repeat, "epochs": found, "last": total})
+    return pd.DataFrame(rows)
+
+
+def summary(rows: pd.DataFrame, every: int) -> pd.DataFrame:
+    """Mean and standard error of the epochs charged, and how they compare with Ray's, by rule and workers."""
+    rows = rows.assign(charged=rows["epochs"].fillna(every), found=100 * rows["epochs"].notna())
+    groups = rows.groupby(["workers", "rule"], sort=False)
+    table = groups.agg(
+        epochs=("charged", "mean"), se=("charged", "sem"), median=("charged", "median"), found=("found", "mean")
+    )
+    theirs = table["epochs"].xs("Ray's ASHA", level="rule")
+    table["ratio"] = theirs.reindex(table.index.get_level_values("workers")).to_numpy() / table["epochs"]
+    return table.reset_index()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--curves", type=Path, default=CURVES)
+    parser.add_argument("--repeats", type=int, default=200)
+    parser.add_argument("--tolerance", type=float, default=0.3, help="points of top-1")
+    parser.add_argument("--out", type=Path, help="folder for the Parquet of all repeats")
+    args = parser.parse_args()
+    try:
+        curves = read(args.curves)
+        rows = replay(curves, args.tolerance, args.repeats)
+        if args.out:
+            args.out.mkdir(parents=True, exist_ok=True)
+            rows.to_parquet(args.out / "rungs.parquet")
+    except (ValueError, OSError) as error:
+        print(f"replay_rungs: error: {error}", file=sys.stderr)
+        return 2
+    number, epochs = curves.shape
+    good = int((curves[:, -1] >= curves[:, -1].max() - args.tolerance).sum())
+    print(
+        f"{number} trials of {epochs} epochs, {good} of which end within {args.tolerance:g} points of the best; rungs at"
+    )
+    print(
+        f"{', '.join(map(str, levels(epochs)[:-1]))}; {args.repeats} orders; `found` and `x fewer` than Ray's in their units\n"
+    )
+    print("workers  rule          epochs to find    median   found %   x fewer")
+    for row in summary(rows, curves.size).itertuples():
+        print(
+            f"{row.workers:7}  {row.rule:12}{row.epochs:9.0f} ±{row.se:4.0f}{row.median:10.0f}{row.found:10.0f}{row.ratio:10.2f}"
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
