@@ -13,8 +13,8 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from test_readme import own
 
-from orchestrate import open_cluster, parser, run
-from plan import make_plan, missing
+from orchestrate import make_agenda, open_cluster, parser, run
+from plan import make_plan
 from searchspace.candidate import Candidate
 from trainers.data import load
 from trainers.recipes import DIGITS
@@ -86,8 +86,7 @@ def run_with(images, tmp_path, **recipe):
     plan = replace(plan, recipe=replace(plan.recipe, **recipe), candidates=plan.candidates[:3])
     with plan.study.owned(), open_cluster(args) as cluster:
         plan.study.begin(plan.settings())
-        asked, pending = missing(plan)
-        code = run(plan, asked, pending, cluster, stop_published=False)
+        code = run(make_agenda(plan), cluster, total=3)
     return code, plan.study.trials()
 
 
