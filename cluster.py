@@ -17,6 +17,7 @@ os.environ |= {  # read by Ray when it is imported
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # five files and fsyncs a trial that nobody reads
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Interrupts is ours
+    "TUNE_MAX_PENDING_TRIALS_PG": "1000",  # Jobs says how many; Tune would start the processes of trials one by one
 }
 
 import ray

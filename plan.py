@@ -118,8 +118,9 @@ class Plan:
             candidate = Candidate.parse(other.candidate)
         except ValueError:  # a mixer that only its own space knows
             return None
-        wanted = candidate in self.candidates or (candidate in self.space and other.seed == 0)
-        return self.trial(candidate, other.seed) if wanted and (self.how.race or other.seed < self.seeds) else None
+        proposable = candidate in self.space and (self.how.race or other.seed == 0)
+        wanted = proposable or (candidate in self.candidates and other.seed < self.seeds)
+        return self.trial(candidate, other.seed) if wanted else None
 
 
 def make_plan(args: argparse.Namespace) -> Plan:
@@ -188,12 +189,15 @@ def known(plan: Plan) -> list[TrialRecord]:
 def missing(plan: Plan) -> tuple[list[TrialRecord], list[TrialRecord]]:
     """The trials asked for, as the study knows them, and those of them that still need training or lack rows.
 
-    What the sampler will propose is not known yet: candidates drawn at random stand in for it.
+    What the sampler will propose is not known yet: candidates drawn at random stand in for it. Of a race only those
+    trials are known that it has begun.
     """
     from results.records import ENDED
 
     have = {record.key: record for record in known(plan)}
-    proposed = {record.candidate: None for record in have.values() if not record.reused} if not plan.how.race else {}
+    if plan.how.race:
+        return list(have.values()), [record for record in have.values() if record.status not in ENDED]
+    proposed = {record.candidate: None for record in have.values() if not record.reused}
     candidates = dict.fromkeys([*plan.candidates, *map(Candidate.parse, proposed)])
     left = plan.how.proposals - (len(candidates) - len(plan.candidates))
     drawn = plan.space.sample(plan.how.proposals, plan.recipe.img_size) if left > 0 else []

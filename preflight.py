@@ -71,6 +71,8 @@ class Preflight:
 
     def lines(self, asked: Sequence[TrialRecord], pending: Sequence[TrialRecord], plan: Plan) -> list[str]:
         """What is printed: the counts, the time and the disk that `pending` takes, and what `asked` can resolve."""
+        if plan.how.race:
+            return [self._race(plan)]
         candidates, seeds = len({trial.candidate for trial in asked}), len({trial.seed for trial in asked})
         rungs = ", ".join(map(str, plan.rungs())) or "none"
         return [
@@ -80,6 +82,18 @@ class Preflight:
             self._disk(pending, plan.study.folder),
             _resolution(seeds, plan.comparisons(), plan.study),
         ]
+
+    def _race(self, plan: Plan) -> str:
+        """Of a race nobody knows which trials it will take."""
+        speed = Speed.through(self.costs)
+        each = [speed.seconds(flops, self.recipe, self.data, plan.recipe.budget) for _, flops in self.sizes.values()]
+        shortest, longest = _duration(min(each)), _duration(max(each))
+        takes = longest if shortest == longest else f"{shortest} to {longest}"
+        return (
+            f"a race of {len(plan.space)} candidates for confidence {plan.how.race:g}, or until {plan.how.budget} are "
+            f"spent; a trial takes {takes} alone on {self.costs[0].device}, "
+            f"{self.side_by_side} at a time"
+        )
 
     def _time(self, pending: Sequence[TrialRecord]) -> str:
         speed, rates = Speed.through(self.costs), [cost.train_images_per_second for cost in self.costs]
@@ -142,7 +156,7 @@ def print_list(plan: Plan, threads: int, gpus: float | None) -> None:
         print(f"not built: {reason}")
     size = f"{len(problems)} that cannot be built at {plan.recipe.img_size} px"
     print(f"space {space.name}: {len(space)} candidates, {len(published)} published, {size}")
-    sizes = {str(candidate): counts[candidate] for candidate in _candidates(asked)}
+    sizes = {str(candidate): counts[candidate] for candidate in [*_candidates(asked), *plan.candidates]}
     kind, side_by_side = trial_device(threads, gpus)
     costs = [
         measure(Candidate.parse(name), plan.recipe, *shape[1:], kind, threads, memory=False) for name in extremes(sizes)
@@ -153,7 +167,7 @@ def print_list(plan: Plan, threads: int, gpus: float | None) -> None:
 
 def print_preflight(plan: Plan, asked: list[TrialRecord], pending: list[TrialRecord], cluster: Cluster) -> None:
     """What the pending trials will take."""
-    counts = count_all(_candidates(asked), *plan.shape())
+    counts = count_all(list(dict.fromkeys([*_candidates(asked), *plan.candidates])), *plan.shape())
     sizes = {str(candidate): size for candidate, size in counts.items()}
     if not (costs := measure_costs(plan, cluster, extremes(sizes))):
         return

@@ -1,16 +1,15 @@
 """How often does a race find the best of 81 candidates, in how many runs, and is it right when it says so?
 
-`python -m benchmarks.replay_race --table FILE.parquet [--fixed 0,2] [--levels 0,1,2] [--repeats 200] [--out DIR]`
+`python -m benchmarks.replay_race --table FILE.parquet [--fixed 0,2] [--repeats 200] [--out DIR]`, minutes on 4 cores.
 
-The table holds final top-1 in percent, an architecture a row: levels in x0..x5, top-1 in top1_seed0..2. The candidates
-are all combinations of three levels in x0..x3; x4 and x5 are fixed. Which levels and which fixed values was not chosen
-by what the race makes of them: the levels are the first three, and without --fixed every pair of fixed values is
-replayed in turn. They differ much in how hard they are: `gap` is the lead of the best over the second in points,
-`single` how often one seed of each picks the best. The line that counts is that of the pairs where `single` is right
-about half of the time. A candidate's true top-1 is the mean of its seeds; a run adds normal noise of the pooled sd.
+The table holds final top-1 in percent, an architecture a row: levels in x0, x1, ..., top-1 in top1_seed0, ... The
+candidates are all combinations of the first three levels of x0 to x3; what the other columns hold is fixed. By how much
+the best leads (`gap`, points) depends on that; without --fixed those values are taken at which one seed of each
+candidate (`single`) picks the best in about half of all cases. What the race makes of them has no part in the choice.
+A candidate's true top-1 is the mean of its seeds; a run adds normal noise of the pooled sd.
 
 Beside the race: one seed of each (81 runs), five seeds of each (405), and the race's budget dealt out evenly. Then
-three races on the candidates of the first pair: shuffled, so that the levels say nothing; all alike; and the two best
+three races on the candidates of the first line: shuffled, so that the levels say nothing; all alike; and the two best
 alike. In the last two every declaration is wrong. `wrong` is the share of all races that ended in a wrong declaration.
 """
 
@@ -18,24 +17,28 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from itertools import product
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
+from benchmarks.tabular import Table
 from results.evidence import pooled_sd
 from schedulers.points import Points
 from schedulers.racing import Race
 
-VARIED = ("x0", "x1", "x2", "x3")
-FIXED = ("x4", "x5")
+VARIED, LEVELS = 4, 3  # columns and levels of each that make the candidates
 CHEAP = 20_000  # repeats of what needs no race
 HALF = (0.4, 0.6)  # share of right single seeds that is about one half
-HEAD = "                 gap  single  5 seeds  uniform        race     runs   max  declared  of them right   wrong"
+HEAD = "fixed            gap   single  5 seeds  uniform        race     runs   max  declared  of them right   wrong"
 
 Floats = NDArray[np.float64]
 
@@ -90,18 +93,31 @@ class Replay:
     sd: float
 
 
-def instances(table: pd.DataFrame, levels: tuple[int, ...], fixed: list[tuple[int, ...]]) -> Iterator[Instance]:
-    """For each pair of fixed values, the candidates that the levels make of the varied columns."""
-    seeds = table.filter(regex="^top1_seed")
-    complete = seeds.dropna().to_numpy()
+def instances(table: Table) -> Iterator[Instance]:
+    """For each combination of values in the other columns, the candidates that are made in the first ones."""
+    complete = table.top1[np.isfinite(table.top1).all(axis=1)]
     means = complete.mean(axis=1)
     sd = pooled_sd(complete[means >= np.median(means)])  # the better half: in the other some seeds never trained
-    truth = pd.Series(seeds.mean(axis=1).to_numpy(), index=pd.MultiIndex.from_frame(table[[*VARIED, *FIXED]]))
-    chosen = list(product(levels, repeat=len(VARIED)))
-    points = Points(np.array(chosen), (False,) * len(VARIED))
-    for pair in fixed:
-        rows = [(*candidate, *pair) for candidate in chosen]
-        yield Instance(f"fixed {','.join(map(str, pair))}", points, truth.loc[rows].to_numpy(), sd)
+    varied, fixed = np.split(table.points.levels, [VARIED], axis=1)
+    chosen = np.ones(len(varied), dtype=bool)
+    for column in varied.T:
+        chosen &= np.isin(column, np.unique(column)[:LEVELS])
+    for values in np.unique(fixed, axis=0):
+        rows = np.flatnonzero(chosen & (fixed == values).all(axis=1))
+        if len(rows) > 1:
+            points = Points(varied[rows], (False,) * varied.shape[1])
+            yield Instance(",".join(map(str, values)), points, table.means()[rows], sd)
+
+
+def selected(table: Table, fixed: str | None) -> list[Instance]:
+    """The instance that was asked for, or those on which single seeds are right about half of the time."""
+    found = list(instances(table))
+    singles = {each.name: each.exhaustive(np.array(1), np.random.default_rng(0)) for each in found}
+    wanted = [each for each in found if each.name == fixed or (not fixed and HALF[0] <= singles[each.name] <= HALF[1])]
+    if not wanted:
+        rates = ", ".join(f"{name}: {100 * rate:.0f} %" for name, rate in singles.items())
+        raise ValueError(f"--fixed {fixed}, expected one of (with how often one seed is right) {rates}")
+    return wanted
 
 
 def controls(instance: Instance, rng: np.random.Generator) -> Iterator[Instance]:
@@ -114,7 +130,8 @@ def controls(instance: Instance, rng: np.random.Generator) -> Iterator[Instance]
 
 
 def replay(instance: Instance, race: Race, budget: int, repeat: int) -> Replay:
-    """One race, one run at a time, until it is decided or the budget is spent."""
+    """One race on one thread, one run at a time, until it is decided or the budget is spent."""
+    threadpool_limits(1)
     rng = np.random.default_rng(repeat)
     runs: dict[int, list[float]] = {}
     spent = 0
@@ -145,50 +162,45 @@ def told(replays: pd.DataFrame) -> str:
     )
 
 
-def line(instance: Instance, replays: pd.DataFrame, budget: int) -> tuple[str, float]:
+def line(instance: Instance, replays: pd.DataFrame, budget: int) -> str:
     rng = np.random.default_rng(0)
-    one, five = (instance.exhaustive(np.array(seeds), rng) for seeds in (1, 5))
-    beside = "".join(f"{100 * rate:9.1f}" for rate in (one, five, instance.uniform(budget, rng)))
-    return f"{instance.name:13}{instance.gap:7.3f}{beside[1:]}  {told(replays)}", one
+    shares = [instance.exhaustive(np.array(seeds), rng) for seeds in (1, 5)] + [instance.uniform(budget, rng)]
+    cells = "".join(f"{100 * rate:9.1f}" for rate in shares)
+    return f"{instance.name:12}{instance.gap:8.3f}{cells}{told(replays)}"
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    numbers = lambda text: tuple(int(part) for part in text.split(","))  # noqa: E731
     parser.add_argument("--table", type=Path, required=True)
-    parser.add_argument("--levels", type=numbers, default=(0, 1, 2))
-    parser.add_argument("--fixed", type=numbers, help="x4,x5; default: every pair in turn")
+    parser.add_argument("--fixed", help="values of the columns after the first four, such as 0,2")
     parser.add_argument("--repeats", type=int, default=200)
     parser.add_argument("--runs", type=int, default=120)
     parser.add_argument("--confidence", type=float, default=0.95)
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="races that run side by side")
     parser.add_argument("--out", type=Path, help="folder for the repeats, as Parquet")
-    args = parser.parse_args()
-    table = pd.read_parquet(args.table)
-    fixed = [args.fixed] if args.fixed else list(product(sorted(table["x4"].unique()), repeat=2))
-    race = Race(args.confidence)
-    every, halves = [], []
-    chosen = list(instances(table, args.levels, fixed))
-    print(
-        f"{args.repeats} repeats, sd between seeds {chosen[0].sd:.3f}; rates in percent, ± Monte-Carlo standard error"
-    )
-    print(HEAD)
-    for instance in chosen:
-        rows = [asdict(replay(instance, race, args.runs, repeat)) for repeat in range(args.repeats)]
-        every.append(pd.DataFrame(rows))
-        text, one = line(instance, every[-1], args.runs)
-        print(text, flush=True)
-        halves += [every[-1]] if HALF[0] <= one <= HALF[1] else []
-    print(f"{'all of these':46}{told(pd.concat(every))}")
-    if halves:
-        print(f"{'where a single seed is right in 40 to 60 %':46}{told(pd.concat(halves))}")
-    for instance in controls(chosen[0], np.random.default_rng(0)):
-        rows = [asdict(replay(instance, race, args.runs, repeat)) for repeat in range(args.repeats)]
-        every.append(pd.DataFrame(rows))
-        print(line(instance, every[-1], args.runs)[0], flush=True)
+    args = parser.parse_args(argv)
+    try:
+        chosen = selected(Table.read(args.table), args.fixed)
+    except (OSError, ValueError) as error:
+        print(f"{args.table}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    sizes = ", ".join(sorted({str(len(each.truth)) for each in chosen}))
+    print(f"{sizes} candidates, at most {args.runs} runs, {args.repeats} repeats, sd between seeds {chosen[0].sd:.3f}")
+    print(f"rates in percent, ± Monte-Carlo standard error\n\n{HEAD}")
+    every = []
+    with ProcessPoolExecutor(args.workers) as pool:
+        for instance in [*chosen, *controls(chosen[0], np.random.default_rng(0))]:
+            work = partial(replay, instance, Race(args.confidence), args.runs)
+            rows = pd.DataFrame(map(asdict, pool.map(work, range(args.repeats))))
+            print(line(instance, rows, args.runs), flush=True)
+            every.append(rows)
+            if len(every) == len(chosen) > 1:
+                print(f"{'all of these':47}{told(pd.concat(every))}")
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
         pd.concat(every).to_parquet(args.out / "replay_race.parquet", index=False)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,8 +1,8 @@
 """How many epochs does a search spend until it has trained one of the best? Promotions against Ray's ASHA.
 
-`python -m benchmarks.replay_rungs [--curves FILE.parquet] [--repeats 200] [--tolerance 0.3] [--out DIR]`, a minute on one
-core. The file holds learning curves in the columns trial, epoch and top1 (percent), every trial with equally many epochs;
-by default those of 64 placements on CIFAR-10 that lie beside this file. Trials arrive in a random order that the rules
+`python -m benchmarks.replay_rungs [--table FILE.parquet] [--repeats 200] [--out DIR]`, a few minutes on one core. The
+file holds learning curves in the columns trial, epoch and top1 (percent), every trial with equally many epochs; by
+default those of placements on CIFAR-10 that lie beside this file. Trials arrive in a random order that the rules
 share. A trial counts as found when it was trained to its last epoch and ended within the tolerance of the best.
 
 Ours have a budget without end, so that after the promotions what pauses goes on, the best first. Ray's ends when it has
@@ -15,6 +15,7 @@ import argparse
 import math
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -28,8 +29,9 @@ from schedulers.rungs import RULES, Rungs
 from schedulers.samplers import make_sampler
 from schedulers.search import Exploration, Job, Name, Pool, Purse, TrialState
 
-CURVES = Path(__file__).parent / "curves_cifar10.parquet"
+CURVES = Path(__file__).with_name("curves_cifar10.parquet")
 FACTOR = 3  # one trial in so many passes a rung, ours and Ray's
+RAYS = 4  # Ray's own default
 WORKERS = (1, 4)
 
 Curves = NDArray[np.float64]  # (trials, epochs), percent
@@ -37,11 +39,12 @@ Finished = Iterator[tuple[int, int]]  # epochs spent in all so far, and the tria
 
 
 def read(file: Path) -> Curves:
-    """The curves of a file; ValueError says what is wrong with it."""
-    try:
-        table = pd.read_parquet(file, columns=["trial", "epoch", "top1"])
-    except (OSError, ValueError, KeyError) as error:
-        raise ValueError(f"{file}: {str(error).splitlines()[0]}; expected columns trial, epoch and top1") from error
+    """The curves of a file; ValueError or OSError says what is wrong with it."""
+    if not file.is_file():
+        raise FileNotFoundError("no such file")
+    table = pd.read_parquet(file)
+    if lacking := {"trial", "epoch", "top1"} - set(table):
+        raise ValueError(f"no column {', '.join(sorted(lacking))}; expected trial, epoch and top1")
     curves = table.pivot_table(index="trial", columns="epoch", values="top1")
     if curves.isna().any(axis=None) or curves.shape[1] < 2:
         raise ValueError(
@@ -84,12 +87,12 @@ def ours(curves: Curves, order: list[int], workers: int, rule: type[Rungs]) -> F
                 yield spent, trial
 
 
-def rays(curves: Curves, order: list[int], workers: int) -> Finished:
+def rays(curves: Curves, order: list[int], workers: int, factor: int = FACTOR) -> Finished:
     """Ray Tune's ASHAScheduler, which stops and never promotes."""
     from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
     epochs = curves.shape[1]
-    asha = ASHAScheduler("epoch", "top1", "max", max_t=epochs, grace_period=1, reduction_factor=FACTOR)
+    asha = ASHAScheduler("epoch", "top1", "max", max_t=epochs, grace_period=1, reduction_factor=factor)
     queue, live, spent = list(order), {}, 0
     while queue or live:
         while queue and len(live) < workers:
@@ -115,10 +118,9 @@ def everything(curves: Curves, order: list[int], workers: int) -> Finished:
 
 
 def rules() -> dict[str, Callable[[Curves, list[int], int], Finished]]:
-    """What is compared, by name."""
-    named = {name: rule for name, rule in RULES.items() if name != "none"}
-    own = {name: lambda *where, rule=rule: ours(*where, rule) for name, rule in named.items()}
-    return {"Ray's ASHA": rays, **own, "everything": everything}
+    """What is compared, by name. Ray's with its own default factor too, whose rungs lie further apart."""
+    own = {name: partial(ours, rule=rule) for name, rule in RULES.items() if name != "none"}
+    return {"Ray's ASHA": rays, f"Ray's, 1/{RAYS}": partial(rays, factor=RAYS), **own, "everything": everything}
 
 
 def replay(curves: Curves, tolerance: float, repeats: int) -> pd.DataFrame:
@@ -148,35 +150,30 @@ def summary(rows: pd.DataFrame, every: int) -> pd.DataFrame:
     return table.reset_index()
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--curves", type=Path, default=CURVES)
+    parser.add_argument("--table", type=Path, default=CURVES)
     parser.add_argument("--repeats", type=int, default=200)
     parser.add_argument("--tolerance", type=float, default=0.3, help="points of top-1")
-    parser.add_argument("--out", type=Path, help="folder for the Parquet of all repeats")
-    args = parser.parse_args()
+    parser.add_argument("--out", type=Path, help="folder for the repeats, as Parquet")
+    args = parser.parse_args(argv)
     try:
-        curves = read(args.curves)
-        rows = replay(curves, args.tolerance, args.repeats)
-        if args.out:
-            args.out.mkdir(parents=True, exist_ok=True)
-            rows.to_parquet(args.out / "rungs.parquet")
+        curves = read(args.table)
     except (ValueError, OSError) as error:
-        print(f"replay_rungs: error: {error}", file=sys.stderr)
+        print(f"{args.table}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    number, epochs = curves.shape
+    (number, epochs), rungs = curves.shape, ", ".join(map(str, levels(curves.shape[1])[:-1]))
     good = int((curves[:, -1] >= curves[:, -1].max() - args.tolerance).sum())
-    print(
-        f"{number} trials of {epochs} epochs, {good} of which end within {args.tolerance:g} points of the best; rungs at"
-    )
-    print(
-        f"{', '.join(map(str, levels(epochs)[:-1]))}; {args.repeats} orders; `found` and `x fewer` than Ray's in their units\n"
-    )
-    print("workers  rule          epochs to find    median   found %   x fewer")
+    print(f"{number} trials of {epochs} epochs, {good} of them within {args.tolerance:g} points of the best; {rungs=}")
+    print(f"{args.repeats} orders; ± Monte-Carlo standard error\n")
+    rows = replay(curves, args.tolerance, args.repeats)
+    print("workers  rule          epochs to find    median   found %   times fewer than Ray's")
     for row in summary(rows, curves.size).itertuples():
-        print(
-            f"{row.workers:7}  {row.rule:12}{row.epochs:9.0f} ±{row.se:4.0f}{row.median:10.0f}{row.found:10.0f}{row.ratio:10.2f}"
-        )
+        cells = f"{row.epochs:9.0f} ±{row.se:4.0f}{row.median:10.0f}{row.found:10.0f}{row.ratio:10.2f}"
+        print(f"{row.workers:7}  {row.rule:12}{cells}")
+    if args.out:
+        args.out.mkdir(parents=True, exist_ok=True)
+        rows.to_parquet(args.out / "replay_rungs.parquet", index=False)
     return 0
 
 

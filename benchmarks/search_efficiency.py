@@ -1,8 +1,9 @@
 """How good is what a sampler recommends after so many trials, beside what else could have proposed them?
 
 `python -m benchmarks.search_efficiency --table FILE.parquet [--repeats 30] [--sampler gp ...] [--out DIR]`, minutes
-on four cores. The table holds an architecture a row, its levels in the columns x0, x1, ... and its final top-1 in
-percent in top1_seed0, ...; an evaluation is the top-1 of one seed, drawn by chance.
+on four cores. With --race 0.95 it replays races on the table (benchmarks.replay_race), and rungs on a table of
+learning curves (benchmarks.replay_rungs). Otherwise the table holds an architecture a row, its levels in the columns
+x0, x1, ... and its final top-1 in percent in top1_seed0, ...; an evaluation is the top-1 of one seed, drawn by chance.
 
 Regret is the mean over seeds of the best row less that of the row in question: the one that is recommended, the one
 with the best value so far (which luck may have put there), or the best that was visited (which nobody knows).
@@ -23,16 +24,19 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 
 import schedulers.kernel  # noqa: F401  before the clocks start: no proposal is charged for the import
+from benchmarks import replay_race, replay_rungs
 from benchmarks.plain import PLAIN
 from benchmarks.tabular import Table
 from results.figures import COLOURS, WIDTH, files, styled
 from schedulers.points import Seen
 from schedulers.samplers import SAMPLERS, make_sampler
 
+REPEATS = 30
 COUNTS = (10, 20, 30, 50, 100, 150)
 RUNS = Path("results/runs/search_efficiency")
 
@@ -155,26 +159,39 @@ def positive(text: str) -> int:
     return number
 
 
-def main() -> None:
+def elsewhere(args: argparse.Namespace) -> int | None:
+    """The exit code of the replay of races or rungs, if that is what is asked for."""
+    passed = ["--table", str(args.table), *(["--out", str(args.out)] if args.out else [])]
+    passed += ["--repeats", str(args.repeats)] if args.repeats else []
+    if args.race is not None:
+        return replay_race.main([*passed, "--confidence", str(args.race), "--workers", str(args.workers)])
+    if args.table.is_file() and "epoch" in pq.read_schema(args.table).names:
+        return replay_rungs.main(passed)
+    return None
+
+
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", type=Path, required=True)
-    parser.add_argument("--repeats", type=positive, default=30)
+    parser.add_argument("--repeats", type=positive, help="(30; of races and rungs 200)")
     parser.add_argument("--sampler", nargs="+", default=["gp"], choices=SAMPLERS, help="ours that are measured")
+    parser.add_argument("--race", type=float, metavar="P", help="replay races at this confidence instead")
     parser.add_argument("--ordinal", nargs="+", default=[], metavar="AXIS", help="axes whose levels are in an order")
     parser.add_argument("--workers", type=positive, default=os.cpu_count(), help="repeats that run side by side")
     parser.add_argument("--out", type=Path, help=f"folder for every repeat and the figure [{RUNS}/TABLE]")
     args = parser.parse_args()
     try:
+        if (code := elsewhere(args)) is not None:
+            return code
         table = Table.read(args.table, tuple(args.ordinal))
     except (OSError, ValueError) as error:
         print(f"{args.table}: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
+        return 2
+    repeats = args.repeats or REPEATS
     evaluations = min(COUNTS[-1], len(table.points))
     counts = [count for count in COUNTS if count <= evaluations] or [evaluations]
-    print(
-        f"{len(table.points):,} architectures, best {table.means().max():.3f}; mean ± error of {args.repeats} repeats\n"
-    )
-    runs = measure(table, [*args.sampler, *PLAIN], args.repeats, evaluations, args.workers)
+    print(f"{len(table.points):,} architectures, best {table.means().max():.3f}; mean ± error of {repeats} repeats\n")
+    runs = measure(table, [*args.sampler, *PLAIN], repeats, evaluations, args.workers)
     print(report(runs, counts))
     out = args.out or RUNS / args.table.stem
     out.mkdir(parents=True, exist_ok=True)
@@ -182,7 +199,8 @@ def main() -> None:
     for suffix, content in files(draw(runs, args.table.stem)).items():
         (out / f"search_efficiency.{suffix}").write_bytes(content)
     print(f"\n{out}/search_efficiency.parquet, .svg, .png")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -52,8 +52,10 @@ class Rungs:
 
     def further(self, curves: Curves, paused: Collection[Any]) -> Any:
         """The best of the highest rung where any pauses: it goes on when a budget is left."""
-        top = max((len(curves[key]) for key in paused), default=0)
-        return next((key for key in self.ranked(self.reached(curves, top)) if key in paused), None)
+        if not paused:
+            return None
+        values = self.reached(curves, max(len(curves[key]) for key in paused))
+        return next(key for key in self.ranked(values) if key in paused)
 
     def before(self, level: int) -> int:
         """The rung below, or 0."""

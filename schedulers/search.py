@@ -121,8 +121,9 @@ class Exploration:
         return Job(*name, until=level)
 
     def _interrupted(self, trials: Trials, live: Collection[Name]) -> Job | None:
-        waiting = (name for name, trial in trials.items() if trial.status == "running" and name not in live)
-        name = next(waiting, None)
+        """What has no process but should; also what an earlier command let rungs stop and this one spares."""
+        held = {name for name, trial in trials.items() if trial.status == "stopped" and name[0] in self.spared}
+        name = next((n for n in trials if n not in live and (n in held or trials[n].status == "running")), None)
         return self._job(name, len(trials[name].top1)) if name else None
 
     def _promoted(self, trials: Trials, live: Collection[Name]) -> Job | None:

@@ -1,4 +1,4 @@
-"""A search of twelve fake trials, one at a time, through real Ray: `python tests/fake_search.py RESULTS`. No training."""
+"""A search of twelve fake trials, one at a time, through real Ray: `python tests/fake_search.py RESULTS`."""
 
 import os
 import sys
@@ -8,10 +8,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from zlib import crc32
 
+from ray import tune
+
 import cluster
 from orchestrate import make_agenda, parser
 from plan import make_plan
-from ray import tune
 
 
 class FakeTrial(tune.Trainable):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from conftest import trial_record
 
+from plan import How
 from preflight import Preflight, Speed, _duration, extremes
 from results.evidence import smallest_difference
 from trainers.cost import Cost
@@ -34,7 +35,7 @@ def lines(data, study, asked, **changes):
 
 def planned(study):
     """As much of a plan as is looked at: its study, one comparison and one rung."""
-    return SimpleNamespace(study=study, comparisons=lambda: 1, rungs=lambda: [2])
+    return SimpleNamespace(study=study, comparisons=lambda: 1, rungs=lambda: [2], how=How())
 
 
 def trials(*candidates, seeds=1):

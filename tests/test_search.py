@@ -81,6 +81,11 @@ def test_an_interrupted_trial_goes_on_first():
     assert exploration().next(trials, {("ccc", 0): Job("ccc", 0, 3)}) == Job("bbb", 0, 9)
 
 
+def test_what_rungs_stopped_before_it_was_spared_goes_on_to_the_budget():
+    stopped = TrialState(status="stopped", top1=curve("aaa", 0, 1))
+    assert exploration().next({("aaa", 0): stopped}, {}) == Job("aaa", 0, 9)
+
+
 def test_every_candidate_gets_its_other_seeds_after_the_proposals():
     _, trials = play(exploration(seeds=2, proposals=3))
     assert [seed for _, seed in trials] == [0] * 5 + [1] * 5
