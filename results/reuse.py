@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 
-from results.records import EpochRecord, TrialRecord
+from results.records import ENDED, EpochRecord, TrialRecord
 from results.store import Study
-
-FINAL = ("done", "diverged")  # what a rung has stopped was compared with trials that are not here
 
 
 def take_over(study: Study, own: Callable[[TrialRecord], TrialRecord | None]) -> int:
-    """Copy the final trials of the studies beside this one that share key and code with a trial of its own; how many.
+    """Copy the ended trials of the studies beside this one that share key and code with a trial of its own; how many.
 
-    `own` turns another study's trial into the one that this study would run, or None if it would not. ValueError names
-    a file that cannot be read.
+    Those that rungs stopped bring their checkpoints, so that they can go on here. `own` turns another study's trial
+    into the one that this study would run, or None if it would not. ValueError names a file that cannot be read.
     """
     records = study.records(TrialRecord)
     known = {record.key for record in records}
     before, number = len(known), max((record.number or 0 for record in records), default=-1)
     for other in _beside(study):
-        found = [record for record in other.records(TrialRecord) if record.status in FINAL and record.key not in known]
+        found = [record for record in other.records(TrialRecord) if record.status in ENDED and record.key not in known]
         taken = [(record, mine) for record in found if (mine := own(record)) and _same(record, mine)]
         curves = _curves(other) if taken else {}
         for record, mine in taken:
@@ -29,6 +28,8 @@ def take_over(study: Study, own: Callable[[TrialRecord], TrialRecord | None]) ->
             number += 1
             row = replace(row, number=number, reused=record.reused or other.name)
             study.write("epochs", record.key, curves.get(record.key, []))
+            if record.status == "stopped":
+                _copy_checkpoints(other, study, record.key)
             study.write("trials", record.key, [row])
             known.add(record.key)
     return len(known) - before
@@ -42,6 +43,13 @@ def _beside(study: Study) -> list[Study]:
     root = study.folder.parent
     folders = sorted(path.parent for path in root.glob("*/study.json"))
     return [Study(folder.name, root) for folder in folders if folder != study.folder]
+
+
+def _copy_checkpoints(other: Study, study: Study, key: str) -> None:
+    """Where there are none, training it again gives the same epochs."""
+    found = other.folder / "checkpoints" / key
+    if found.is_dir():
+        shutil.copytree(found, study.folder / "checkpoints" / key, dirs_exist_ok=True)
 
 
 def _curves(study: Study) -> dict[str, list[EpochRecord]]:

@@ -202,8 +202,7 @@ class Racing:
             running = [numbers[job.candidate] for job in live.values()]
             if (point := self.race.next(self.pool.points, self._runs(trials), running)) is None:
                 return None
-            candidate = self.pool.candidates[point]
-            name = candidate, next(seed for seed in range(len(trials) + 1) if (candidate, seed) not in trials)
+            name = self._next_seed(self.pool.candidates[point], trials, live)
         job = Job(*name, until=self.epochs)
         return job if self.purse.allows(job, trials, live) else None
 
@@ -216,6 +215,12 @@ class Racing:
             return f"the race is decided: {leader}, {self.race.confidence:g} was asked for"
         return f"the race is open: {leader}, {len(standing.contenders)} contenders; {self._why(trials)}"
 
+    def _next_seed(self, candidate: str, trials: Trials, live: Collection[Name]) -> Name:
+        """The first that was not run, or that a rung of an earlier search has stopped."""
+        names = ((candidate, seed) for seed in range(len(trials) + len(live) + 1))
+        unused = (name for name in names if name not in trials or trials[name].status == "stopped")
+        return next(name for name in unused if name not in live)
+
     def _why(self, trials: Trials) -> str:
         return f"the budget of {self.purse.budget} is spent" if self.purse.budget else "it was interrupted"
 
@@ -223,6 +228,6 @@ class Racing:
         """Top-1 by point; a run that diverged or failed counts as 0 percent."""
         numbers, runs = self.pool.numbers(), defaultdict(list)
         for (candidate, _), trial in trials.items():
-            if candidate in numbers and trial.status != "running":
+            if candidate in numbers and trial.status in ("done", "diverged", "failed"):
                 runs[numbers[candidate]].append(trial.top1[-1] if trial.status == "done" else 0.0)
         return runs

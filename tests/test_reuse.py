@@ -49,11 +49,20 @@ def test_a_trial_with_the_same_key_and_code_is_taken_over_with_its_epochs(study,
     assert study.epochs().equals(other.epochs())
 
 
-@pytest.mark.parametrize("changes", [{"status": "stopped"}, {"status": "running"}, {"code": "2"}, {"budget": 9}])
-def test_what_is_not_the_same_or_not_final_is_left(study, other, changes):
+@pytest.mark.parametrize("changes", [{"status": "failed"}, {"status": "running"}, {"code": "2"}, {"budget": 9}])
+def test_what_is_not_the_same_or_has_not_ended_is_left(study, other, changes):
     trained(other, **changes)
     assert take_over(study, wanted) == 0
     assert study.trials().empty
+
+
+def test_a_trial_that_a_rung_stopped_brings_its_checkpoints(study, other):
+    record = trained(other, status="stopped")
+    checkpoint = other.folder / "checkpoints" / record.key / "epoch-0002"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "trainer.json").write_text("{}")
+    assert take_over(study, wanted) == 1
+    assert (study.folder / "checkpoints" / record.key / "epoch-0002" / "trainer.json").read_text() == "{}"
 
 
 def test_what_a_study_would_not_run_is_left(study, other):

@@ -152,6 +152,13 @@ def test_a_race_that_runs_out_of_budget_says_so():
     assert race.outcome(trials).endswith("the budget of 3 trials is spent")
 
 
+def test_a_race_goes_on_with_what_rungs_stopped():
+    stopped = {(letters, 0): TrialState(status="stopped", top1=(90.0,)) for letters in LETTERS}
+    jobs, trials = play(Racing(POOL, Race(0.95), 9, Purse(Budget.parse("64trials"))), stopped)
+    assert jobs[0].seed == 0
+    assert {trials[job.name].status for job in jobs} == {"done"}
+
+
 def test_without_rungs_nothing_pauses():
     jobs, _ = play(exploration(rungs=Rungs((9,))))
     assert {job.until for job in jobs} == {9}
