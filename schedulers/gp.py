@@ -15,7 +15,7 @@ from scipy import special
 
 from schedulers.history import best_observed, generator, judged, unseen
 from schedulers.points import Points, Seen
-from schedulers.posterior import Codes, Floats, Posterior
+from schedulers.posterior import Codes, Floats, Posterior, Told
 
 INITIAL = (5, 10)  # the first proposals spread over the levels: one for each level of the longest axis, but within this
 FIRST_FIT = 2  # values
@@ -34,7 +34,7 @@ class GP:
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
         self._points: Points | None = None
-        self._fitted: tuple[list[tuple[int, float]], list[int]] | None = None
+        self._fitted: tuple[list[tuple[int, float]], list[Told]] | None = None
         self._posterior: Posterior
 
     def propose(self, points: Points, seen: Sequence[Seen]) -> int | None:
@@ -62,26 +62,26 @@ class GP:
         if self._points is not points:
             self._points, self._codes, self._fitted = points, Codes.of(points), None
         known = np.array([past.status != "running" for past in seen])
-        pairs, indices = judged(seen), [past.point for past in seen]
+        pairs, told = judged(seen), [(past.point, past.seeds) for past in seen]
         count = _fit_at(len(pairs))
         block = int(np.flatnonzero(known)[count - 1]) + 1
-        self._condition(pairs[:count], indices[:block], indices[block:])
+        self._condition(pairs[:count], told[:block], told[block:])
         return self._posterior.mean(views(pairs), known).astype(float), self._posterior.sd()
 
-    def _condition(self, pairs: list[tuple[int, float]], block: list[int], rest: list[int]) -> None:
+    def _condition(self, pairs: list[tuple[int, float]], block: list[Told], rest: list[Told]) -> None:
         """Fit to `pairs`, condition on a block at once and on the rest one by one.
 
         Always in that order, so that a search that is started again rounds as this one does.
         """
         everything = block + rest
-        if self._fitted != (pairs, block) or self._posterior.indices != everything[: len(self._posterior.indices)]:
+        if self._fitted != (pairs, block) or self._posterior.told != everything[: len(self._posterior.told)]:
             from schedulers.kernel import fit
 
             rows = self._codes.rows[[point for point, _ in pairs]]
             covariance = fit(rows, self._codes.term, views(pairs))
             self._fitted, self._posterior = (pairs, block), Posterior(self._codes, covariance, block)
-        for index in everything[len(self._posterior.indices) :]:
-            self._posterior.append(index)
+        for told in everything[len(self._posterior.told) :]:
+            self._posterior.append(*told)
 
 
 def views(pairs: Sequence[tuple[int, float]]) -> Floats:

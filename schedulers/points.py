@@ -29,6 +29,7 @@ class Seen:
     point: int
     status: Literal["running", "ended", "diverged"] = "ended"
     value: float | None = None  # top-1, comparable with that of every other point; None while running or diverged
+    seeds: int = 1  # of which the value is the mean
 
 
 class Sampler(Protocol):

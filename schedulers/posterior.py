@@ -12,16 +12,17 @@ from scipy import linalg
 from schedulers.points import Points
 
 Floats = NDArray[np.float64]
+Told = tuple[int, int]  # a point, and of how many seeds its value is the mean
 ROOM = 64  # rows are allotted so many at a time
 
 
 @dataclass(frozen=True)
 class Covariance:
-    """variance * exp(-sum_c weights_c (x_c - y_c)^2 / 2) between the codes x and y; each value has its own noise."""
+    """variance * exp(-sum_c weights_c (x_c - y_c)^2 / 2) between the codes x and y, and the noise of one seed."""
 
     variance: float
     weights: Floats  # (columns,)
-    noise: float
+    noise: float  # variance
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,47 +58,53 @@ class Posterior:
     goes into reading V: half the bytes, and an error far below the noise.
     """
 
-    def __init__(self, codes: Codes, covariance: Covariance, indices: Sequence[int]) -> None:
-        self.covariance = covariance
+    def __init__(self, codes: Codes, covariance: Covariance, told: Sequence[Told]) -> None:
+        self.covariance, self.told = covariance, list(told)
         self._scaled = codes.rows * np.sqrt(covariance.weights).astype(np.float32)
         self._half_squares = (self._scaled**2).sum(axis=1) / 2
-        self.indices = list(indices)
-        count, rows = len(self.indices), self._rows(self.indices)
+        indices = [index for index, _ in self.told]
+        count, rows = len(indices), self._rows(indices)
         self._L = np.zeros((count + ROOM, count + ROOM))
         self._V = np.empty((count + ROOM, rows.shape[1]), np.float32)
-        own = rows[:, self.indices].astype(float) + covariance.noise * np.eye(count)
+        own = rows[:, indices].astype(float) + np.diag(self.noise)
         self._L[:count, :count] = linalg.cholesky(own, lower=True)
         self._V[:count] = linalg.solve_triangular(self.L.astype(np.float32), rows, lower=True)
         self._explained = np.einsum("ij,ij->j", self.V, self.V).astype(float)
 
     @property
     def L(self) -> Floats:  # noqa: N802
-        return self._L[: len(self.indices), : len(self.indices)]
+        return self._L[: len(self.told), : len(self.told)]
 
     @property
     def V(self) -> NDArray[np.float32]:  # noqa: N802
-        return self._V[: len(self.indices)]
+        return self._V[: len(self.told)]
 
-    def append(self, index: int) -> None:
+    @property
+    def noise(self) -> Floats:
+        """Variance of each value: the mean over so many seeds."""
+        return self.covariance.noise / np.array([seeds for _, seeds in self.told], dtype=float)
+
+    def append(self, index: int, seeds: int) -> None:
         """Condition on one more point."""
-        count = len(self.indices)
+        count = len(self.told)
         if count == len(self._L):
             self._L = np.pad(self._L, (0, ROOM))
             self._V = np.pad(self._V, ((0, ROOM), (0, 0)))
         known = self.V[:, index].astype(float)
-        rest = np.sqrt(max(self.covariance.variance + self.covariance.noise - known @ known, 1e-8))
+        rest = np.sqrt(max(self.covariance.variance + self.covariance.noise / seeds - known @ known, 1e-8))
         self._L[count, :count], self._L[count, count] = known, rest
         self._V[count] = (self._rows([index])[0] - known.astype(np.float32) @ self.V) / np.float32(rest)
         self._explained += self._V[count] ** 2
-        self.indices.append(index)
+        self.told.append((index, seeds))
 
     def mean(self, values: Floats, known: NDArray[np.bool_]) -> Floats:
         """(views, points) from (known, views); the other points conditioned on count as being what is expected of them.
 
         So they change no mean, but leave less variance where trials are running.
         """
-        own = self.L @ self.L.T - self.covariance.noise * np.eye(len(self.indices))
-        noisy = own[np.ix_(known, known)] + self.covariance.noise * np.eye(int(known.sum()))
+        noise = np.diag(self.noise)
+        own = self.L @ self.L.T - noise
+        noisy = (own + noise)[np.ix_(known, known)]
         believed = own[:, known] @ linalg.solve(noisy, values, assume_a="pos")
         believed[known] = values
         return linalg.solve_triangular(self.L, believed, lower=True).T.astype(np.float32) @ self.V

@@ -182,7 +182,7 @@ class Exploration:
 
 def _seen(point: int, values: Sequence[float], diverged: bool) -> Seen:
     if values:
-        return Seen(point=point, value=float(np.mean(values)))
+        return Seen(point=point, value=float(np.mean(values)), seeds=len(values))
     return Seen(point=point, status="diverged" if diverged else "running")
 
 
