@@ -46,7 +46,7 @@ def test_the_file_tree_is_the_repositorys():
             folder = name if not line.startswith(" ") else folder
             named.add(name if not line.startswith(" ") else folder + name)
     assert all((ROOT / name).exists() for name in named)
-    rooms = ["searchspace", "trainers", "results"]
+    rooms = ["searchspace", "trainers", "schedulers", "results"]
     modules = {f"{room}/{path.name}" for room in rooms for path in (ROOT / room).glob("*.py")}
     assert {name for name in modules if not name.endswith("__init__.py")} <= named
 
