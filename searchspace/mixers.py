@@ -191,7 +191,18 @@ def _like(weight: Tensor) -> dict[str, Any]:
     return {"device": weight.device, "dtype": weight.dtype}
 
 
-MIXER_CLASSES: dict[str, type[nn.Module]] = {"dwconv": SepConv, "ska": SKA, "cska": CSKA, "attn": Attention}
+class SelfAttention(Attention):
+    """(B, N, D) -> (B, N, D): timm's, with an inner width that may differ from D, which timm's own forward refuses."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        B, N, _ = x.shape
+        q, k, v = self.qkv(x).reshape(B, N, 3, self.num_heads, self.head_dim).permute(2, 0, 3, 1, 4)
+        dropout = self.attn_drop.p if self.training else 0.0
+        x = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout).transpose(1, 2).flatten(2)
+        return self.proj_drop(self.proj(x))
+
+
+MIXER_CLASSES: dict[str, type[nn.Module]] = {"dwconv": SepConv, "ska": SKA, "cska": CSKA, "attn": SelfAttention}
 
 
 def register_mixer(name: str, *switches: str) -> Callable[[type[nn.Module]], type[nn.Module]]:

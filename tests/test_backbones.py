@@ -85,3 +85,9 @@ def test_registered_models_take_an_image_size():
     with torch.device("meta"):
         model = timm.create_model("skaformer_s18", img_size=384)
     assert model.stages[1].blocks[0].token_mixer.grid == (48, 48)
+
+
+@pytest.mark.parametrize("attention", ["attn.h1.d16", "attn.h8.d16", "attn.h8"])
+def test_attention_of_any_inner_width_can_be_built(attention):
+    model = build(Candidate.parse(f"caformer_micro-dwconv-{attention}-attn-attn"), 32, num_classes=3)
+    assert model(torch.zeros(1, 3, 32, 32)).shape == (1, 3)
