@@ -1,6 +1,6 @@
 """How many epochs does a search spend until it has trained one of the best? Promotions against Ray's ASHA.
 
-`python -m benchmarks.replay_rungs [--table FILE.parquet] [--repeats 200] [--out DIR]`, a few minutes on one core. The
+`python -m benchmarks.replay_rungs [--table FILE.parquet] [--repeats 100] [--out DIR]`, some minutes on four cores. The
 file holds learning curves in the columns trial, epoch and top1 (percent), every trial with equally many epochs; by
 default those of placements on CIFAR-10 that lie beside this file. Trials arrive in a random order that the rules
 share. A trial counts as found when it was trained to its last epoch and ended within the tolerance of the best.
@@ -13,9 +13,12 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from itertools import chain, product
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -123,19 +126,21 @@ def rules() -> dict[str, Callable[[Curves, list[int], int], Finished]]:
     return {"Ray's ASHA": rays, f"Ray's, 1/{RAYS}": partial(rays, factor=RAYS), **own, "everything": everything}
 
 
-def replay(curves: Curves, tolerance: float, repeats: int) -> pd.DataFrame:
-    """One row for each rule, number of workers and order: epochs until one of the best was found, NaN if never."""
-    good = set(np.flatnonzero(curves[:, -1] >= curves[:, -1].max() - tolerance).tolist())
+def one(curves: Curves, good: frozenset[int], repeat: int) -> list[dict]:
+    """One order of arrival under every rule and number of workers: epochs until a good trial was found, or NaN."""
+    order = np.random.default_rng(repeat).permutation(len(curves)).tolist()
     rows = []
-    for repeat in range(repeats):
-        order = np.random.default_rng(repeat).permutation(len(curves)).tolist()
-        for workers in WORKERS:
-            for name, rule in rules().items():
-                found, total = np.nan, 0
-                for spent, trial in rule(curves, order, workers):
-                    found, total = (spent if np.isnan(found) and trial in good else found), spent
-                rows.append({"rule": name, "workers": workers, "repeat": repeat, "epochs": found, "last": total})
-    return pd.DataFrame(rows)
+    for workers, (name, rule) in product(WORKERS, rules().items()):
+        found = next((spent for spent, trial in rule(curves, order, workers) if trial in good), math.nan)
+        rows.append({"rule": name, "workers": workers, "repeat": repeat, "epochs": found})
+    return rows
+
+
+def replay(curves: Curves, tolerance: float, repeats: int, processes: int) -> pd.DataFrame:
+    """One row for each order, rule and number of workers."""
+    good = frozenset(np.flatnonzero(curves[:, -1] >= curves[:, -1].max() - tolerance).tolist())
+    with ProcessPoolExecutor(processes) as pool:
+        return pd.DataFrame(chain.from_iterable(pool.map(partial(one, curves, good), range(repeats))))
 
 
 def summary(rows: pd.DataFrame, every: int) -> pd.DataFrame:
@@ -153,7 +158,8 @@ def summary(rows: pd.DataFrame, every: int) -> pd.DataFrame:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", type=Path, default=CURVES)
-    parser.add_argument("--repeats", type=int, default=200)
+    parser.add_argument("--repeats", type=int, default=100)
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
     parser.add_argument("--tolerance", type=float, default=0.3, help="points of top-1")
     parser.add_argument("--out", type=Path, help="folder for the repeats, as Parquet")
     args = parser.parse_args(argv)
@@ -166,7 +172,7 @@ def main(argv: list[str] | None = None) -> int:
     good = int((curves[:, -1] >= curves[:, -1].max() - args.tolerance).sum())
     print(f"{number} trials of {epochs} epochs, {good} of them within {args.tolerance:g} points of the best; {rungs=}")
     print(f"{args.repeats} orders; ± Monte-Carlo standard error\n")
-    rows = replay(curves, args.tolerance, args.repeats)
+    rows = replay(curves, args.tolerance, args.repeats, args.processes)
     print("workers  rule          epochs to find    median   found %   times fewer than Ray's")
     for row in summary(rows, curves.size).itertuples():
         cells = f"{row.epochs:9.0f} ±{row.se:4.0f}{row.median:10.0f}{row.found:10.0f}{row.ratio:10.2f}"

@@ -173,7 +173,7 @@ def elsewhere(args: argparse.Namespace) -> int | None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", type=Path, required=True)
-    parser.add_argument("--repeats", type=positive, help="(30; of races and rungs 200)")
+    parser.add_argument("--repeats", type=positive, help="(30; races 200, rungs 100)")
     parser.add_argument("--sampler", nargs="+", default=["gp"], choices=SAMPLERS, help="ours that are measured")
     parser.add_argument("--race", type=float, metavar="P", help="replay races at this confidence instead")
     parser.add_argument("--ordinal", nargs="+", default=[], metavar="AXIS", help="axes whose levels are in an order")
