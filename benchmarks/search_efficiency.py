@@ -100,8 +100,8 @@ def one(table: Table, evaluations: int, task: tuple[str, int]) -> pd.DataFrame:
     return run.frame().assign(method=method, repeat=repeat)
 
 
-def measure(table: Table, methods: Sequence[str], repeats: int, evaluations: int, workers: int) -> pd.DataFrame:
-    tasks = list(product(methods, range(repeats)))
+def measure(table: Table, methods: Sequence[str], repeats: range, evaluations: int, workers: int) -> pd.DataFrame:
+    tasks = list(product(methods, repeats))
     with ProcessPoolExecutor(workers) as pool:
         frames = list(pool.map(partial(one, table, evaluations), tasks))
     columns = ["method", "repeat", "evaluations", "regret", "observed_regret", "visited_regret", "seconds"]
@@ -175,6 +175,7 @@ def main() -> int:
     parser.add_argument("--table", type=Path, required=True)
     parser.add_argument("--repeats", type=positive, help="(30; races 200, rungs 100)")
     parser.add_argument("--sampler", nargs="+", default=["gp"], choices=SAMPLERS, help="ours that are measured")
+    parser.add_argument("--first", type=int, default=0, help="seed of the first repeat")
     parser.add_argument("--race", type=float, metavar="P", help="replay races at this confidence instead")
     parser.add_argument("--ordinal", nargs="+", default=[], metavar="AXIS", help="axes whose levels are in an order")
     parser.add_argument("--workers", type=positive, default=os.cpu_count(), help="repeats that run side by side")
@@ -191,7 +192,7 @@ def main() -> int:
     evaluations = min(COUNTS[-1], len(table.points))
     counts = [count for count in COUNTS if count <= evaluations] or [evaluations]
     print(f"{len(table.points):,} architectures, best {table.means().max():.3f}; mean ± error of {repeats} repeats\n")
-    runs = measure(table, [*args.sampler, *PLAIN], repeats, evaluations, args.workers)
+    runs = measure(table, [*args.sampler, *PLAIN], range(args.first, args.first + repeats), evaluations, args.workers)
     print(report(runs, counts))
     out = args.out or RUNS / args.table.stem
     out.mkdir(parents=True, exist_ok=True)
