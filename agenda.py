@@ -25,12 +25,17 @@ class Agenda:
     def __init__(self, plan: Plan, search: Search, recorder: Recorder) -> None:
         self.plan, self.search, self.recorder = plan, search, recorder
         self.live: dict[Name, Job] = {}
-        pauses = set(plan.rungs())
-        spared = spared_candidates(plan)
-        for record in recorder.records.values():
-            if record.status == "running" and record.epoch in pauses and record.candidate not in spared:
-                # Its last epoch was written, and the run ended before it could say that the trial pauses there.
-                recorder.stopped(record.key)
+        for record in list(recorder.records.values()):
+            if record.status == "running" and not record.error:  # one that failed is run again
+                self._settle(record)
+
+    def _settle(self, record: TrialRecord) -> None:
+        """Say what becomes of a trial whose last epoch was written, where the run ended before it could."""
+        curve = self.recorder.curves[record.key]
+        if curve and not np.isfinite(curve[-1]):
+            self.recorder.settled(record.key, "diverged")
+        elif record.epoch in self.plan.rungs() and record.candidate not in spared_candidates(self.plan):
+            self.recorder.settled(record.key, "stopped")
 
     def next(self) -> tuple[TrialRecord, int] | None:
         """A trial and the epochs that it is to have in all, or None: until one under way ends, or for good."""
@@ -60,7 +65,7 @@ class Agenda:
 
     def _state(self, record: TrialRecord) -> TrialState:
         curve = self.recorder.curves[record.key][: record.epoch]
-        return TrialState(status=record.status, top1=tuple(curve), reused=bool(record.reused))  # type: ignore[arg-type]
+        return TrialState(status=record.status, top1=tuple(curve), elsewhere=record.reused_epochs or 0)  # type: ignore[arg-type]
 
 
 def make_search(plan: Plan) -> Search:
@@ -68,7 +73,8 @@ def make_search(plan: Plan) -> Search:
     how, purse = plan.how, Purse(plan.how.budget)
     problems = plan.space.problems(plan.recipe.img_size) if how.race or how.proposals else {}
     proposable = [c for c in plan.space if c not in problems] if how.race or how.proposals else []
-    costs = _costs(plan, [*proposable, *plan.candidates]) if how.cost else {}
+    held = map(Candidate.parse, plan.study.trials()["candidate"])
+    costs = _costs(plan, [*proposable, *plan.candidates, *held]) if how.cost else {}
     pool = _pool(proposable, costs)
     if how.race:
         return Racing(pool, Race(how.race), plan.recipe.budget, purse)

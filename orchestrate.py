@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """0: every trial has its rows; 1: some have not; 2: wrong input; 4: the study is in use; 130, 143: interrupted."""
+    """0: every trial that the budget allows has its rows; 1: some have not; 2: wrong input; 4: the study is in use; 130, 143: interrupted."""
     args = parser().parse_args(argv)
     from results.store import StudyBusyError
 
@@ -113,7 +113,7 @@ def make_agenda(plan: Plan) -> Agenda:
 
 
 def run(agenda: Agenda, cluster: Cluster | None, total: int) -> int:
-    """Train what is on the agenda, measure costs, write the report. 0 only if every trial asked for has its rows."""
+    """Train what is on the agenda, measure costs, write the report. 0 only if every trial begun has its rows."""
     from preflight import measure_costs
     from results.progress import Progress
     from results.refresh import Refresher

@@ -141,7 +141,7 @@ def make_plan(args: argparse.Namespace) -> Plan:
         print(f"{len(problems)} of {len(space)} candidates cannot be built at {recipe.img_size} px: --list names them")
     if reason := problems.get(space.baseline_candidate):
         raise ValueError(f"the baseline cannot be built: {reason}")
-    how = make_how(args)
+    how = make_how(args, recipe.budget)
     candidates = [candidate for candidate in space.required_candidates() if candidate not in problems]
     # The baseline may lie outside of the space.
     others = len(space) - sum(candidate in space for candidate in {*problems, *candidates})
@@ -155,11 +155,14 @@ def make_plan(args: argparse.Namespace) -> Plan:
     return Plan(space, recipe, data, candidates, args.seeds, Study(study_name, args.results), how)
 
 
-def make_how(args: argparse.Namespace) -> How:
-    """Check what decides which trials are run; ValueError in one line if it contradicts itself."""
-    top1, _, cost = args.objective.partition(",")
-    if top1 != "top1" or cost not in ("", "flops", "params"):
+def make_how(args: argparse.Namespace, epochs: int) -> How:
+    """Check what decides which trials, of so many epochs, are run; ValueError in one line if it contradicts itself."""
+    cost = args.objective.partition(",")[2]
+    if args.objective not in ("top1", "top1,flops", "top1,params"):
         raise ValueError(f"--objective {args.objective}, expected top1, or top1,flops or top1,params")
+    budget = Budget.parse(args.budget) if args.budget else None
+    if budget and budget.unit == "epochs" and budget.amount < epochs:
+        raise ValueError(f"--budget {args.budget}, expected at least the {epochs} epochs of one trial")
     if args.race is not None:
         if not 0.5 < args.race < 1:
             raise ValueError(f"--race {args.race:g}, expected a confidence between 0.5 and 1, such as 0.95")
@@ -167,7 +170,6 @@ def make_how(args: argparse.Namespace) -> How:
             raise ValueError("--race needs a --budget too: between equal candidates no race is ever decided")
         if args.seeds > 1 or args.trials or cost:
             raise ValueError("--race adds seeds and candidates by itself: leave out --seeds, --trials and --objective")
-    budget = Budget.parse(args.budget) if args.budget else None
     return How(args.trials, args.sampler, args.stopping, args.stop_published, cost or None, args.race, budget)
 
 
@@ -181,7 +183,7 @@ def known(plan: Plan) -> list[TrialRecord]:
     for record in records:
         rows = epochs.get(record.key, [])
         if record.status not in ENDED or rows != list(range(1, record.epoch + 1)):
-            record = replace(record, status="running", error=None, epoch=len(rows), commit=commit(), code=code())
+            record = replace(record, status="running", epoch=len(rows), commit=commit(), code=code())
         found.append(record)
     return found
 

@@ -30,7 +30,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from benchmarks.tabular import Table
+from benchmarks.tabular import Table, confidence, positive
 from results.evidence import pooled_sd
 from schedulers.points import Points
 from schedulers.racing import Race
@@ -110,14 +110,20 @@ def instances(table: Table) -> Iterator[Instance]:
 
 
 def selected(table: Table, fixed: str | None) -> list[Instance]:
-    """The instance that was asked for, or those on which single seeds are right about half of the time."""
+    """The instance that was asked for, or those on which single seeds are right about half of the time.
+
+    Where there is none such, the one that is nearest to it.
+    """
     found = list(instances(table))
+    if not found or not np.isfinite(found[0].sd):
+        raise ValueError("no candidates, or no row with two seeds; want both, for the noise is measured on seeds")
     singles = {each.name: each.exhaustive(np.array(1), np.random.default_rng(0)) for each in found}
-    wanted = [each for each in found if each.name == fixed or (not fixed and HALF[0] <= singles[each.name] <= HALF[1])]
-    if not wanted:
-        rates = ", ".join(f"{name}: {100 * rate:.0f} %" for name, rate in singles.items())
-        raise ValueError(f"--fixed {fixed}, expected one of (with how often one seed is right) {rates}")
-    return wanted
+    if fixed is not None and fixed not in singles:
+        raise ValueError(f"--fixed {fixed}, expected one of {' '.join(singles)}")
+    if fixed is not None:
+        return [each for each in found if each.name == fixed]
+    half = [each for each in found if HALF[0] <= singles[each.name] <= HALF[1]]
+    return half or [min(found, key=lambda each: abs(singles[each.name] - np.mean(HALF)))]
 
 
 def controls(instance: Instance, rng: np.random.Generator) -> Iterator[Instance]:
@@ -173,10 +179,10 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", type=Path, required=True)
     parser.add_argument("--fixed", help="values of the columns after the first four, such as 0,2")
-    parser.add_argument("--repeats", type=int, default=200)
-    parser.add_argument("--runs", type=int, default=120)
-    parser.add_argument("--confidence", type=float, default=0.95)
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="races that run side by side")
+    parser.add_argument("--repeats", type=positive, default=200)
+    parser.add_argument("--runs", type=positive, default=120)
+    parser.add_argument("--confidence", type=confidence, default=0.95)
+    parser.add_argument("--workers", type=positive, default=os.cpu_count(), help="races that run side by side")
     parser.add_argument("--out", type=Path, help="folder for the repeats, as Parquet")
     args = parser.parse_args(argv)
     try:

@@ -6,7 +6,8 @@ default those of placements on CIFAR-10 that lie beside this file. Trials arrive
 share. A trial counts as found when it was trained to its last epoch and ended within the tolerance of the best.
 
 Ours have a budget without end, so that after the promotions what pauses goes on, the best first. Ray's ends when it has
-stopped every trial or trained it; if it has found none by then, it is charged the epochs of training every trial.
+stopped every trial or trained it (`missed`: without having found one); then what it stopped is trained from the start,
+in the order of arrival, which is all that is left to do.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from benchmarks.tabular import positive
 from schedulers.budget import Budget
 from schedulers.points import Points
 from schedulers.rungs import RULES, Rungs
@@ -38,6 +40,7 @@ RAYS = 4  # Ray's own default
 WORKERS = (1, 4)
 
 Curves = NDArray[np.float64]  # (trials, epochs), percent
+END = -1  # in place of a trial: a search of Ray's is over
 Finished = Iterator[tuple[int, int]]  # epochs spent in all so far, and the trial that was trained to its end
 
 
@@ -48,11 +51,13 @@ def read(file: Path) -> Curves:
     table = pd.read_parquet(file)
     if lacking := {"trial", "epoch", "top1"} - set(table):
         raise ValueError(f"no column {', '.join(sorted(lacking))}; expected trial, epoch and top1")
-    curves = table.pivot_table(index="trial", columns="epoch", values="top1")
+    if not np.isfinite(pd.to_numeric(table["top1"], errors="coerce")).all():
+        raise ValueError("top1 holds what is no number, expected percent")
+    if table.duplicated(["trial", "epoch"]).any():
+        raise ValueError("some epochs of a trial occur twice, expected one row each")
+    curves = table.pivot(index="trial", columns="epoch", values="top1")
     if curves.isna().any(axis=None) or curves.shape[1] < 2:
-        raise ValueError(
-            f"{file}: {len(curves)} trials of unequal length, expected all with the same epochs, 2 or more"
-        )
+        raise ValueError(f"{len(curves)} trials of unequal length, expected the same epochs of all, 2 or more")
     return curves.to_numpy()
 
 
@@ -96,7 +101,7 @@ def rays(curves: Curves, order: list[int], workers: int, factor: int = FACTOR) -
 
     epochs = curves.shape[1]
     asha = ASHAScheduler("epoch", "top1", "max", max_t=epochs, grace_period=1, reduction_factor=factor)
-    queue, live, spent = list(order), {}, 0
+    queue, live, spent, stopped = list(order), {}, 0, []
     while queue or live:
         while queue and len(live) < workers:
             live[trial := queue.pop(0)] = 0
@@ -109,7 +114,11 @@ def rays(curves: Curves, order: list[int], workers: int, factor: int = FACTOR) -
             if live[trial] == epochs:
                 yield spent, trial
             if live[trial] == epochs or said == TrialScheduler.STOP:
+                stopped += [trial] if live[trial] < epochs else []
                 del live[trial]
+    yield spent, END
+    for number, trial in enumerate(sorted(stopped, key=order.index), 1):
+        yield spent + number * epochs, trial
 
 
 def everything(curves: Curves, order: list[int], workers: int) -> Finished:
@@ -127,12 +136,17 @@ def rules() -> dict[str, Callable[[Curves, list[int], int], Finished]]:
 
 
 def one(curves: Curves, good: frozenset[int], repeat: int) -> list[dict]:
-    """One order of arrival under every rule and number of workers: epochs until a good trial was found, or NaN."""
+    """One order of arrival under every rule and number of workers: epochs until a good trial was found."""
     order = np.random.default_rng(repeat).permutation(len(curves)).tolist()
     rows = []
     for workers, (name, rule) in product(WORKERS, rules().items()):
-        found = next((spent for spent, trial in rule(curves, order, workers) if trial in good), math.nan)
-        rows.append({"rule": name, "workers": workers, "repeat": repeat, "epochs": found})
+        missed, found = False, 0
+        for spent, trial in rule(curves, order, workers):
+            missed |= trial == END
+            if trial in good:
+                found = spent
+                break
+        rows.append({"rule": name, "workers": workers, "repeat": repeat, "epochs": found, "missed": missed})
     return rows
 
 
@@ -143,23 +157,23 @@ def replay(curves: Curves, tolerance: float, repeats: int, processes: int) -> pd
         return pd.DataFrame(chain.from_iterable(pool.map(partial(one, curves, good), range(repeats))))
 
 
-def summary(rows: pd.DataFrame, every: int) -> pd.DataFrame:
-    """Mean and standard error of the epochs charged, and how they compare with Ray's, by rule and workers."""
-    rows = rows.assign(charged=rows["epochs"].fillna(every), found=100 * rows["epochs"].notna())
+def summary(rows: pd.DataFrame) -> pd.DataFrame:
+    """Epochs by rule and workers: mean, standard error, median, how often missed; means and medians beside Ray's."""
     groups = rows.groupby(["workers", "rule"], sort=False)
     table = groups.agg(
-        epochs=("charged", "mean"), se=("charged", "sem"), median=("charged", "median"), found=("found", "mean")
+        epochs=("epochs", "mean"), se=("epochs", "sem"), median=("epochs", "median"), missed=("missed", "mean")
     )
-    theirs = table["epochs"].xs("Ray's ASHA", level="rule")
-    table["ratio"] = theirs.reindex(table.index.get_level_values("workers")).to_numpy() / table["epochs"]
+    for column in ("epochs", "median"):
+        theirs = table[column].xs("Ray's ASHA", level="rule")
+        table[f"{column}_ratio"] = theirs.reindex(table.index.get_level_values("workers")).to_numpy() / table[column]
     return table.reset_index()
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", type=Path, default=CURVES)
-    parser.add_argument("--repeats", type=int, default=100)
-    parser.add_argument("--processes", type=int, default=os.cpu_count())
+    parser.add_argument("--repeats", type=positive, default=100)
+    parser.add_argument("--processes", type=positive, default=os.cpu_count())
     parser.add_argument("--tolerance", type=float, default=0.3, help="points of top-1")
     parser.add_argument("--out", type=Path, help="folder for the repeats, as Parquet")
     args = parser.parse_args(argv)
@@ -173,10 +187,11 @@ def main(argv: list[str] | None = None) -> int:
     print(f"{number} trials of {epochs} epochs, {good} of them within {args.tolerance:g} points of the best; {rungs=}")
     print(f"{args.repeats} orders; ± Monte-Carlo standard error\n")
     rows = replay(curves, args.tolerance, args.repeats, args.processes)
-    print("workers  rule          epochs to find    median   found %   times fewer than Ray's")
-    for row in summary(rows, curves.size).itertuples():
-        cells = f"{row.epochs:9.0f} ±{row.se:4.0f}{row.median:10.0f}{row.found:10.0f}{row.ratio:10.2f}"
-        print(f"{row.workers:7}  {row.rule:12}{cells}")
+    print("                         epochs to find           missed    x fewer than Ray's")
+    print("workers  rule             mean          median       %       mean    median")
+    for row in summary(rows).itertuples():
+        cells = f"{row.epochs:9.0f} ±{row.se:4.0f}{row.median:12.0f}{100 * row.missed:9.0f}"
+        print(f"{row.workers:7}  {row.rule:12}{cells}{row.epochs_ratio:11.2f}{row.median_ratio:10.2f}")
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
         rows.to_parquet(args.out / "replay_rungs.parquet", index=False)

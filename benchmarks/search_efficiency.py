@@ -31,7 +31,7 @@ from threadpoolctl import threadpool_limits
 import schedulers.kernel  # noqa: F401  before the clocks start: no proposal is charged for the import
 from benchmarks import replay_race, replay_rungs
 from benchmarks.plain import PLAIN
-from benchmarks.tabular import Table
+from benchmarks.tabular import Table, confidence, positive
 from results.figures import COLOURS, WIDTH, files, styled
 from schedulers.points import Seen
 from schedulers.samplers import SAMPLERS, make_sampler
@@ -148,15 +148,10 @@ def draw(runs: pd.DataFrame, title: str) -> Figure:
         axes.plot(line.index, line["mean"], color=colour, label=method)
         low = np.maximum(line["mean"] - line["sem"], line["mean"] / 10)
         axes.fill_between(line.index, low, line["mean"] + line["sem"], color=colour, alpha=0.15, lw=0)
-    axes.set(yscale="log", xlabel="evaluations", ylabel="regret (points of top-1)", title=title)
+    scale = "log" if (cells["mean"] > 0).any() else "linear"
+    axes.set(yscale=scale, xlabel="evaluations", ylabel="regret (points of top-1)", title=title)
     axes.legend(frameon=False)
     return figure
-
-
-def positive(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{text}, want 1 or more")
-    return number
 
 
 def elsewhere(args: argparse.Namespace) -> int | None:
@@ -164,9 +159,10 @@ def elsewhere(args: argparse.Namespace) -> int | None:
     passed = ["--table", str(args.table), *(["--out", str(args.out)] if args.out else [])]
     passed += ["--repeats", str(args.repeats)] if args.repeats else []
     if args.race is not None:
+        passed += ["--fixed", args.fixed] if args.fixed else []
         return replay_race.main([*passed, "--confidence", str(args.race), "--workers", str(args.workers)])
     if args.table.is_file() and "epoch" in pq.read_schema(args.table).names:
-        return replay_rungs.main(passed)
+        return replay_rungs.main([*passed, "--processes", str(args.workers)])
     return None
 
 
@@ -176,7 +172,8 @@ def main() -> int:
     parser.add_argument("--repeats", type=positive, help="(30; races 200, rungs 100)")
     parser.add_argument("--sampler", nargs="+", default=["gp"], choices=SAMPLERS, help="ours that are measured")
     parser.add_argument("--first", type=int, default=0, help="seed of the first repeat")
-    parser.add_argument("--race", type=float, metavar="P", help="replay races at this confidence instead")
+    parser.add_argument("--race", type=confidence, metavar="P", help="replay races at this confidence instead")
+    parser.add_argument("--fixed", help="of races: values of the columns after the first four, such as 0,2")
     parser.add_argument("--ordinal", nargs="+", default=[], metavar="AXIS", help="axes whose levels are in an order")
     parser.add_argument("--workers", type=positive, default=os.cpu_count(), help="repeats that run side by side")
     parser.add_argument("--out", type=Path, help=f"folder for every repeat and the figure [{RUNS}/TABLE]")

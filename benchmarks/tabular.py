@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,3 +54,17 @@ class Table:
         """The row of these levels or, if there is none, one that differs on the fewest axes."""
         distances = (self.points.levels != levels).sum(axis=1)
         return int(rng.choice(np.flatnonzero(distances == distances.min())))
+
+
+def positive(text: str) -> int:
+    """A command line's number of something."""
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{text}, want 1 or more")
+    return number
+
+
+def confidence(text: str) -> float:
+    """A command line's confidence."""
+    if not 0.5 < (number := float(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{text}, want more than 0.5 and less than 1")
+    return number

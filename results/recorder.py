@@ -41,7 +41,7 @@ class Recorder:
 
     def started(self, key: str) -> None:
         """The trial has a process."""
-        self._write(key, status="running")
+        self._write(key, status="running", error=None)
 
     def reported(self, key: str, result: dict[str, Any]) -> None:
         """The trial has one more epoch; `result["history"]` holds all of them, so that a lost report is made good."""
@@ -62,9 +62,9 @@ class Recorder:
         """The trial is over: at its budget, diverged, or else stopped at a rung, where it may be promoted."""
         self._write(key, status="diverged" if result["diverged"] else "done" if result["finished"] else "stopped")
 
-    def stopped(self, key: str) -> None:
-        """The trial pauses at a rung, but the run ended before it could say so."""
-        self._write(key, status="stopped")
+    def settled(self, key: str, status: str) -> None:
+        """What became of a trial whose run ended before it could say so."""
+        self._write(key, status=status)
 
     def failed(self, key: str, error: str) -> None:
         """The trial raised; `error` is its traceback."""

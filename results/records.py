@@ -49,7 +49,8 @@ class TrialRecord:
     error: Annotated[str | None, "last line of the traceback of a failed trial"] = None
     number: Annotated[int | None, "order in which the study took its trials up, from 0"] = None
     code: Annotated[str | None, "changes when any module that trains does"] = None
-    reused: Annotated[str | None, "the study that trained it, if not this one"] = None
+    reused: Annotated[str | None, "the study that trained it first, if not this one"] = None
+    reused_epochs: Annotated[int | None, "how many epochs that study has trained"] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from results.records import ENDED, EpochRecord, TrialRecord
-from results.store import Study
+from results.store import NAME, Study
 
 
 def take_over(study: Study, own: Callable[[TrialRecord], TrialRecord | None]) -> int:
@@ -21,12 +21,13 @@ def take_over(study: Study, own: Callable[[TrialRecord], TrialRecord | None]) ->
     before, number = len(known), max((record.number or 0 for record in records), default=-1)
     for other in _beside(study):
         found = [record for record in other.records(TrialRecord) if record.status in ENDED and record.key not in known]
-        taken = [(record, mine) for record in found if (mine := own(record)) and _same(record, mine)]
-        curves = _curves(other) if taken else {}
+        wanted = [(record, mine) for record in found if (mine := own(record)) and _same(record, mine)]
+        curves = _curves(other) if wanted else {}
+        taken = [(record, mine) for record, mine in wanted if len(curves.get(record.key, [])) == record.epoch > 0]
         for record, mine in taken:
             row = replace(record, study=mine.study, space=mine.space, published=mine.published)
             number += 1
-            row = replace(row, number=number, reused=record.reused or other.name)
+            row = replace(row, number=number, reused=record.reused or other.name, reused_epochs=record.epoch)
             study.write("epochs", record.key, curves.get(record.key, []))
             if record.status == "stopped":
                 _copy_checkpoints(other, study, record.key)
@@ -42,7 +43,7 @@ def _same(record: TrialRecord, mine: TrialRecord) -> bool:
 def _beside(study: Study) -> list[Study]:
     root = study.folder.parent
     folders = sorted(path.parent for path in root.glob("*/study.json"))
-    return [Study(folder.name, root) for folder in folders if folder != study.folder]
+    return [Study(folder.name, root) for folder in folders if folder != study.folder and NAME.fullmatch(folder.name)]
 
 
 def _copy_checkpoints(other: Study, study: Study, key: str) -> None:

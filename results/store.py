@@ -24,7 +24,7 @@ R = TypeVar("R", bound=Record)
 RUNS, RECORDED = Path("results/runs"), Path("results/recorded")
 RECORD = "all.parquet"  # the one file of a table of a recorded study
 _SETTINGS = {"space", "backbone", "recipe", "budget", "data"}
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class StudyBusyError(Exception):
@@ -35,7 +35,7 @@ class Study:
     """The trials of one command line. Reading never waits for writing, and a file is either old or new, never half."""
 
     def __init__(self, name: str, root: Path = RUNS) -> None:
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             raise ValueError(f"bad study name {name!r}, expected letters, digits, '.', '_' and '-', at most 100")
         self.name, self.folder = name, root / name
 

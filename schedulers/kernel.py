@@ -67,7 +67,7 @@ class LevelKernel(Kernel):  # type: ignore[misc]
 
     @property
     def hyperparameter_factors(self) -> Hyperparameter:
-        return Hyperparameter("factors", "numeric", BOUNDS, len(self.factors))
+        return Hyperparameter("factors", "numeric", BOUNDS, np.size(self.factors))
 
     @property
     def hyperparameter_variance(self) -> Hyperparameter:
@@ -75,10 +75,11 @@ class LevelKernel(Kernel):  # type: ignore[misc]
 
     @property
     def hyperparameter_weights(self) -> Hyperparameter:
-        return Hyperparameter("weights", "numeric", BOUNDS, len(self.weights))
+        return Hyperparameter("weights", "numeric", BOUNDS, np.size(self.weights))
 
     def column_weights(self) -> Floats:
-        return self.factors * self.weights[self.term]
+        # scikit-learn hands a single one back as a number.
+        return np.atleast_1d(self.factors) * np.atleast_1d(self.weights)[self.term]
 
     def __call__(self, X: Floats, Y: Floats | None = None, eval_gradient: bool = False) -> Any:
         weights = self.column_weights()
@@ -87,7 +88,7 @@ class LevelKernel(Kernel):  # type: ignore[misc]
         if not eval_gradient:
             return alike
         # In place wherever possible: this is where the time of a fit goes.
-        columns, terms = len(weights), len(self.weights)
+        columns, terms = len(weights), np.size(self.weights)
         gradient = np.empty((*alike.shape, columns + 1 + terms))
         by_column = scaled[:, None] - scaled
         by_column *= by_column

@@ -38,3 +38,7 @@ class Sampler(Protocol):
     def propose(self, points: Points, seen: Sequence[Seen]) -> int | None:
         """A point that is in none of `seen` (which is in the order of proposals), or None if there is none left."""
         ...
+
+    def recommend(self, points: Points, seen: Sequence[Seen]) -> int:
+        """The point that is best after all that was seen. ValueError before any has a top-1."""
+        ...

@@ -27,7 +27,7 @@ class TrialState:
 
     status: Literal["running", "done", "stopped", "diverged", "failed"] = "running"
     top1: tuple[float, ...] = ()
-    reused: bool = False  # trained by another study
+    elsewhere: int = 0  # epochs that another study has trained
 
 
 Trials = Mapping[Name, TrialState]  # in the order in which they began
@@ -69,10 +69,13 @@ class Purse:
         """Whether the job fits beside what was spent and what is under way."""
         if self.budget is None:
             return True
-        epochs = {name: len(trial.top1) for name, trial in trials.items() if not trial.reused}
+        # A failed trial counts, or a race whose trials all fail would never end.
+        epochs = {name: max(len(trial.top1), trial.status == "failed") for name, trial in trials.items()}
         for other in (*live.values(), job):
             epochs[other.name] = max(other.until, epochs.get(other.name, 0))
-        return self.budget.allows((time.monotonic() - self.began) / 3600, sum(epochs.values()), len(epochs))
+        own = {name: number - trials[name].elsewhere if name in trials else number for name, number in epochs.items()}
+        begun = [name for name in own if own[name] or not trials[name].elsewhere]
+        return self.budget.allows((time.monotonic() - self.began) / 3600, sum(own.values()), len(begun))
 
 
 class Search(Protocol):
@@ -113,7 +116,12 @@ class Exploration:
         return None if self.broke else job
 
     def outcome(self, trials: Trials) -> str:
-        return f"the budget of {self.purse.budget} is spent" if self.broke else ""
+        said = [f"the budget of {self.purse.budget} allows no further trial"] if self.broke else []
+        seen = self.seen(trials) if self.proposals and not self.costs else []
+        if any(past.value is not None for past in seen):
+            best = self.pool.candidates[self.sampler.recommend(self.pool.points, seen)]
+            said.append(f"the search recommends {best}")
+        return "; ".join(said)
 
     def _job(self, name: Name, epochs: int) -> Job:
         """The next stretch of a trial that has run so many epochs."""
@@ -143,7 +151,7 @@ class Exploration:
         for required in self.required:
             if (required, 0) not in trials:
                 return self._begun((required, 0))
-        own = (name[0] for name, trial in trials.items() if not trial.reused and name[0] not in self.required)
+        own = (name[0] for name, trial in trials.items() if not trial.elsewhere and name[0] not in self.required)
         proposed = list(dict.fromkeys(own))
         if len(proposed) < self.proposals and (candidate := self._proposal(trials)):
             return self._begun((candidate, 0))
@@ -177,7 +185,9 @@ class Exploration:
         return {name: trial.top1 for name, trial in trials.items() if trial.status not in ("diverged", "failed")}
 
     def _paused(self, trials: Trials, live: Collection[Name]) -> list[Name]:
-        return [name for name, trial in trials.items() if trial.status == "stopped" and name not in live]
+        """What may be promoted: not what was only taken over, to be compared with."""
+        paused = [name for name, trial in trials.items() if trial.status == "stopped" and name not in live]
+        return [name for name in paused if name[0] in self.required or not trials[name].elsewhere]
 
 
 def _seen(point: int, values: Sequence[float], diverged: bool) -> Seen:
@@ -194,6 +204,7 @@ class Racing:
     race: Race
     epochs: int
     purse: Purse = field(default_factory=Purse)
+    broke: bool = False
 
     def next(self, trials: Trials, live: Mapping[Name, Job]) -> Job | None:
         waiting = (name for name, trial in trials.items() if trial.status == "running" and name not in live)
@@ -204,7 +215,8 @@ class Racing:
                 return None
             name = self._next_seed(self.pool.candidates[point], trials, live)
         job = Job(*name, until=self.epochs)
-        return job if self.purse.allows(job, trials, live) else None
+        self.broke = not self.purse.allows(job, trials, live)
+        return None if self.broke else job
 
     def outcome(self, trials: Trials) -> str:
         standing = self.race.standing(self.pool.points, self._runs(trials))
@@ -213,16 +225,14 @@ class Racing:
         leader = f"{self.pool.candidates[standing.leader]} leads with confidence {standing.confidence:.3f}"
         if standing.decided:
             return f"the race is decided: {leader}, {self.race.confidence:g} was asked for"
-        return f"the race is open: {leader}, {len(standing.contenders)} contenders; {self._why(trials)}"
+        why = f"the budget of {self.purse.budget} allows no further trial" if self.broke else "it was interrupted"
+        return f"the race is open: {leader}, {len(standing.contenders)} contenders; {why}"
 
     def _next_seed(self, candidate: str, trials: Trials, live: Collection[Name]) -> Name:
         """The first that was not run, or that a rung of an earlier search has stopped."""
         names = ((candidate, seed) for seed in range(len(trials) + len(live) + 1))
         unused = (name for name in names if name not in trials or trials[name].status == "stopped")
         return next(name for name in unused if name not in live)
-
-    def _why(self, trials: Trials) -> str:
-        return f"the budget of {self.purse.budget} is spent" if self.purse.budget else "it was interrupted"
 
     def _runs(self, trials: Trials) -> dict[int, list[float]]:
         """Top-1 by point; a run that diverged or failed counts as 0 percent."""

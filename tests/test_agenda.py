@@ -153,4 +153,4 @@ def test_a_race_is_run_over_the_whole_space_and_to_the_budget(plan):
 def test_a_budget_ends_a_study_and_says_so(plan):
     agenda = make_agenda(plan("--budget", "30epochs"))
     assert [job and job[1] for job in taken(agenda, 3)] == [BUDGET, BUDGET, None]
-    assert agenda.outcome() == "the budget of 30 epochs is spent"
+    assert agenda.outcome() == "the budget of 30 epochs allows no further trial"

@@ -44,7 +44,7 @@ def wanted(record):
 def test_a_trial_with_the_same_key_and_code_is_taken_over_with_its_epochs(study, other):
     record = trained(other)
     assert take_over(study, wanted) == 1
-    row = replace(record, study="s", published=True, number=0, reused="other")
+    row = replace(record, study="s", published=True, number=0, reused="other", reused_epochs=2)
     assert study.records(TrialRecord) == [row]
     assert study.epochs().equals(other.epochs())
 

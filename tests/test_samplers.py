@@ -215,3 +215,11 @@ def test_the_axis_that_matters_weighs_most():
     values = np.random.default_rng(0).normal(size=(4, 4))[points.levels[:, 1], points.levels[:, 2]]
     weights = fit(codes.rows, codes.term, values[:, None]).weights.reshape(3, 4).mean(axis=1)
     assert min(weights[1:]) > 3 * weights[0]
+
+
+def test_one_axis_is_enough_for_a_gaussian_process():
+    points = Points(np.arange(12)[:, None], (False,))
+    seen = []
+    for _ in range(12):
+        seen.append(Seen(point=make_sampler("gp", 0).propose(points, seen), value=50.0 + len(seen)))
+    assert {past.point for past in seen} == set(range(12))

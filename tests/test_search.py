@@ -106,10 +106,42 @@ def test_failed_and_diverged_trials_are_neither_repeated_nor_promoted():
 
 
 def test_reused_trials_are_known_to_the_sampler_but_no_proposals():
-    done = TrialState(status="done", top1=curve("ddd", 0, 9), reused=True)
+    done = TrialState(status="done", top1=curve("ddd", 0, 9), elsewhere=9)
     jobs, trials = play(exploration(proposals=3), {("ddd", 0): done})
     assert len(trials) == 6
     assert ("ddd", 0) not in {job.name for job in jobs}
+
+
+def test_what_was_taken_over_is_compared_with_but_never_promoted():
+    stopped = {(letters, 0): TrialState(status="stopped", top1=(90.0,), elsewhere=1) for letters in LETTERS[-9:]}
+    jobs, _ = play(exploration(proposals=0), stopped)
+    assert jobs == [Job("aaa", 0, 9), Job("bbb", 0, 9)]
+
+
+def test_epochs_that_another_study_trained_cost_nothing_and_further_ones_do():
+    stopped = {(letters, 0): TrialState(status="stopped", top1=(90.0,), elsewhere=1) for letters in LETTERS}
+    race = Racing(POOL, Race(0.95), 9, Purse(Budget.parse("20epochs")))
+    jobs, _ = play(race, stopped)
+    assert len(jobs) == 2  # eight epochs each
+
+
+def test_a_race_whose_trials_all_fail_ends():
+    race, trials = Racing(POOL, Race(0.95), 9, Purse(Budget.parse("50epochs"))), {}
+    while job := race.next(trials, {}):
+        trials[job.name] = TrialState(status="failed")
+    assert len(trials) == 42  # one epoch each, and nine for the next must be left
+
+
+def test_an_interrupted_race_says_so():
+    race = Racing(POOL, Race(0.95), 9, Purse(Budget.parse("20trials")))
+    _, trials = play(race, most=5)
+    assert race.outcome(trials).endswith("it was interrupted")
+
+
+def test_a_search_ends_with_a_recommendation():
+    search = exploration(required=[], spared=(), proposals=64, sampler=make_sampler("gp", 0))
+    _, trials = play(search)
+    assert search.outcome(trials) == "the search recommends ddd"
 
 
 @pytest.mark.parametrize(("text", "most"), [("30epochs", 30), ("5trials", 5)])
@@ -118,7 +150,7 @@ def test_a_budget_is_never_exceeded(text, most):
     _, trials = play(search, workers=3)
     spent = len(trials) if "trials" in text else sum(len(trial.top1) for trial in trials.values())
     assert most - 8 <= spent <= most
-    assert search.outcome(trials) == f"the budget of {most} {text.lstrip('0123456789')} is spent"
+    assert search.outcome(trials).startswith(f"the budget of {search.purse.budget} allows no further trial")
 
 
 def test_what_a_budget_has_left_is_spent_on_what_pauses():
@@ -149,7 +181,7 @@ def test_a_race_that_runs_out_of_budget_says_so():
     race = Racing(POOL, Race(0.95), 9, Purse(Budget.parse("3trials")))
     _, trials = play(race)
     assert len(trials) == 3
-    assert race.outcome(trials).endswith("the budget of 3 trials is spent")
+    assert race.outcome(trials).endswith("the budget of 3 trials allows no further trial")
 
 
 def test_a_race_goes_on_with_what_rungs_stopped():
