@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """0: every trial that the budget allows has its rows; 1: some have not; 2: wrong input; 4: the study is in use; 130, 143: interrupted."""
+    """0: every trial that the budget allows has its rows; 1: some have not; 2: wrong input; 4: the study is in use.
+
+    130 and 143: interrupted by Ctrl-C and SIGTERM.
+    """
     args = parser().parse_args(argv)
     from results.store import StudyBusyError
 
