@@ -18,6 +18,8 @@ from searchspace.axes import levels
 from searchspace.candidate import Candidate
 from trainers.cost import count_all
 
+PATIENCE = 1000  # candidates from which on counting their costs takes so long that it is said
+
 
 class Agenda:
     """Asks a search for one trial after another, and keeps account of those under way."""
@@ -98,6 +100,8 @@ def spared_candidates(plan: Plan) -> set[str]:
 
 def _costs(plan: Plan, candidates: Sequence[Candidate]) -> dict[str, float]:
     """What each candidate costs, in the unit of the objective."""
+    if len(candidates) > PATIENCE:
+        print(f"counting the {plan.how.cost} of {len(candidates):,} candidates", flush=True)
     counts = count_all(list(dict.fromkeys(candidates)), *plan.shape())
     return {str(c): float(flops if plan.how.cost == "flops" else params) for c, (params, flops) in counts.items()}
 
