@@ -147,16 +147,26 @@ RULES: dict[str, type[Rungs]] = {"asha": Asha, "pasha": Pasha, "median": Median,
 
 
 def comparable(rungs: Rungs, curves: Curves) -> dict[Any, float]:
-    """Top-1 of trials of different lengths on one scale: each at its highest rung plus what others gained from there.
+    """Top-1 of trials of different lengths on one scale: what each is expected to have at the highest rung reached.
 
-    Trials below the first rung have none yet.
+    From rung to rung by the least-squares line through the trials that reached both; its slope is within 0 and 1,
+    because what leads early leads by less later. Trials below the first rung have none yet.
     """
     values = {level: rungs.reached(curves, level) for level in rungs.levels}
     reached = [level for level in rungs.levels if values[level]]
-    gains = dict.fromkeys(reached[-1:], 0.0)
-    for low, high in reversed(list(pairwise(reached))):
-        gains[low] = gains[high] + float(np.mean([value - values[low][key] for key, value in values[high].items()]))
-    return {key: value + gains[level] for level in reached for key, value in values[level].items()}
+    shown = dict(values[reached[0]]) if reached else {}
+    for low, high in pairwise(reached):
+        slope, offset = _line([(values[low][key], value) for key, value in values[high].items()])
+        shown = {key: values[high].get(key, offset + slope * value) for key, value in shown.items()}
+    return shown
+
+
+def _line(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Slope and offset; a mere shift where too few pairs, or all alike, say nothing of a slope."""
+    x, y = np.array(pairs).T
+    told = len(pairs) >= ENOUGH and np.ptp(x) > 0
+    slope = float(np.clip(np.polyfit(x, y, 1)[0], 0, 1)) if told else 1.0
+    return slope, float(y.mean() - slope * x.mean())
 
 
 def _contradicts(low: Mapping[Any, float], high: Mapping[Any, float], margin: float) -> bool:

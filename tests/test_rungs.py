@@ -114,3 +114,10 @@ def test_without_a_rule_a_trial_runs_to_its_budget():
 def test_trials_of_different_lengths_are_put_on_one_scale():
     curves = {"short": (40.0,), "long": (50.0, 60.0, 60.0), "none": ()}
     assert comparable(Asha(LEVELS), curves) == {"short": 50.0, "long": 60.0}
+
+
+def test_a_lead_at_an_early_rung_counts_for_what_such_leads_came_to():
+    longer = {key: (low, high, high) for key, low, high in (("a", 50.0, 90.0), ("b", 60.0, 91.0), ("c", 70.0, 92.0))}
+    assert comparable(Asha(LEVELS), {**longer, "short": (80.0,)})["short"] == pytest.approx(93.0)
+    falling = {key: (low, high, high) for key, low, high in (("a", 50.0, 92.0), ("b", 60.0, 91.0), ("c", 70.0, 90.0))}
+    assert comparable(Asha(LEVELS), {**falling, "short": (80.0,)})["short"] == pytest.approx(91.0)
