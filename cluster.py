@@ -175,9 +175,6 @@ class Jobs(Searcher):
     def save(self, checkpoint_path: str) -> None:
         """Nothing, for the same reason."""
 
-    def restore(self, checkpoint_path: str) -> None:
-        raise NotImplementedError("a study goes on from its own records")
-
 
 class Listener(tune.Callback):
     """Hands what Tune says to the recorder, and an interrupt to Tune."""
