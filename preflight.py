@@ -147,7 +147,7 @@ def print_list(plan: Plan, threads: int, gpus: float | None) -> None:
     problems, published = space.problems(plan.recipe.img_size), set(space.published_candidates())
     asked, pending = missing(plan)
     listed = plan.candidates if len(space) > LISTED else [candidate for candidate in space if candidate not in problems]
-    counts = count_all(list(dict.fromkeys([*listed, *_candidates(asked)])), *shape)
+    counts = count_all(list(dict.fromkeys([*listed, *plan.candidates, *_candidates(asked)])), *shape)
     for candidate in listed:
         params, flops = counts[candidate]
         role = "published" if candidate in published else "baseline" if candidate in plan.candidates else ""

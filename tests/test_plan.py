@@ -189,3 +189,13 @@ def test_options_that_contradict_each_other_get_one_line(capsys, tmp_path, argum
     assert re.fullmatch(r"orchestrate.py: error: [^\n]+\n", captured.err)
     assert wanted in captured.err
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_race_of_ones_own_space_lists_a_baseline_from_outside_it(tmp_path, capsys):
+    (tmp_path / "mine.py").write_text(
+        "from searchspace.spaces import SearchSpace\n"
+        "SPACE = SearchSpace('mine', choices=(('ska',), ('ska', 'cska'), ('attn',), ('attn',)))\n"
+    )
+    arguments = ["--space", str(tmp_path / "mine.py"), "--race", "0.9", "--budget", "5trials", "--list"]
+    assert main([*arguments, "--results", str(tmp_path)]) == 0
+    assert "a race of 2 candidates for confidence 0.9" in capsys.readouterr().out

@@ -5,6 +5,7 @@ import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import WhiteKernel
 
+from schedulers import SAMPLER_NAMES
 from schedulers.gp import expected_gain, views
 from schedulers.kernel import LevelKernel, covariance, fit
 from schedulers.points import Points, Seen
@@ -223,3 +224,7 @@ def test_one_axis_is_enough_for_a_gaussian_process():
     for _ in range(12):
         seen.append(Seen(point=make_sampler("gp", 0).propose(points, seen), value=50.0 + len(seen)))
     assert {past.point for past in seen} == set(range(12))
+
+
+def test_the_names_for_the_command_line_are_those_of_the_samplers():
+    assert set(SAMPLER_NAMES) == set(SAMPLERS)
