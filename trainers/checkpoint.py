@@ -1,57 +1,96 @@
-"""A trial's state on disk: tensors in safetensors, everything else in JSON, nothing pickled.
+"""A trial's state in a folder: tensors in safetensors, everything else in JSON, nothing pickled.
 
-`<folder>/epoch-0007/{model,optimizer}.safetensors, trainer.json`; a checkpoint appears whole or not at all.
+`<folder>/epoch-0007/{model.safetensors, optimizer.safetensors, trainer.json}`. The JSON comes last and holds digests of
+the others: without it, or with others than it was written with, there is no checkpoint.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
-import shutil
+import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
+
+from storage import Folder
+
+MODEL, OPTIMIZER, TRAINER = "model.safetensors", "optimizer.safetensors", "trainer.json"
+_EPOCH = re.compile(r"epoch-\d{4}")
+DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError)
 
 
-def save_checkpoint(folder: Path, epoch: int, model: dict, optimizer: dict, trainer: dict[str, Any], kept: int) -> None:
+def save_checkpoint(
+    folder: Folder, epoch: int, model: dict, optimizer: dict, trainer: dict[str, Any], kept: int
+) -> None:
     """Write one epoch's state under `folder` and drop all but the newest `kept`. OSError if it cannot be written."""
-    final = folder / f"epoch-{epoch:04d}"
-    part = folder / f".{final.name}.part"
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
+    target = folder / _name(epoch)
+    target.remove(TRAINER)  # of a damaged checkpoint: its other files are about to change
+    target.make()
     tensors, rest = _split_optimizer(optimizer)
-    _write(part / "model.safetensors", save({name: tensor.contiguous() for name, tensor in model.items()}))
-    _write(part / "optimizer.safetensors", save(tensors))
-    _write(part / "trainer.json", json.dumps({**trainer, "optimizer": rest}).encode())
-    _sync_folder(part)
-    shutil.rmtree(final, ignore_errors=True)
-    part.rename(final)
-    _sync_folder(folder)
+    contents = {MODEL: save({name: tensor.contiguous() for name, tensor in model.items()}), OPTIMIZER: save(tensors)}
+    for name, content in contents.items():
+        target.write(name, content)
+    digests = {name: _digest(content) for name, content in contents.items()}
+    target.write(TRAINER, json.dumps({**trainer, "optimizer": rest, "digests": digests}).encode())
     for old in _epochs(folder)[:-kept]:
-        shutil.rmtree(old, ignore_errors=True)
+        folder.remove(old)
 
 
-def checkpoints(folder: Path, device: torch.device) -> Iterator[tuple[dict, dict, dict[str, Any]]]:
+def note(folder: Folder, epoch: int, **facts: Any) -> None:
+    """Add to the JSON of a checkpoint that was written before."""
+    target = folder / _name(epoch)
+    trainer = json.loads(target.read(TRAINER))
+    target.write(TRAINER, json.dumps({**trainer, **facts}).encode())
+
+
+def checkpoints(folder: Folder, device: torch.device) -> Iterator[tuple[dict, dict, dict[str, Any]]]:
     """Model, optimizer and trainer state of each checkpoint under `folder` that can be read, the newest first."""
-    for path in reversed(_epochs(folder)):
+    for name in reversed(_epochs(folder)):
         try:
-            trainer = json.loads((path / "trainer.json").read_text())
-            model = load_file(path / "model.safetensors", device=str(device))
-            # The optimizer moves its state itself, and leaves step counters on the CPU where they cost no wait.
-            optimizer = _join_optimizer(load_file(path / "optimizer.safetensors"), trainer.pop("optimizer"))
-            if len(trainer["history"]) != int(path.name.removeprefix("epoch-")):
+            source = folder / name
+            trainer = json.loads(source.read(TRAINER))
+            model = read_tensors(source, MODEL, trainer)
+            optimizer = _join_optimizer(read_tensors(source, OPTIMIZER, trainer), trainer.pop("optimizer"))
+            if len(trainer["history"]) != int(name.removeprefix("epoch-")):
                 continue
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError):
+        except DAMAGE:
             continue
-        yield model, optimizer, trainer
+        # The optimizer moves its state itself, and leaves step counters on the CPU where they cost no wait.
+        yield {key: tensor.to(device) for key, tensor in model.items()}, optimizer, trainer
 
 
-def _epochs(folder: Path) -> list[Path]:
-    return sorted(folder.glob("epoch-[0-9][0-9][0-9][0-9]"))
+def read_tensors(source: Folder, name: str, trainer: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """The tensors of a file beside the JSON whose content is `trainer`; one of DAMAGE if it is not as written."""
+    content = source.read(name)
+    if _digest(content) != trainer["digests"][name]:
+        raise ValueError(f"{source / name} is not what was written")
+    return load(content)
+
+
+def newest(folder: Folder) -> Folder:
+    """The newest checkpoint under `folder`, or `folder` itself if it is one; FileNotFoundError if there is none."""
+    if folder.exists(TRAINER):
+        return folder
+    for name in reversed(_epochs(folder)):
+        if (folder / name).exists(TRAINER):
+            return folder / name
+    raise FileNotFoundError(f"no checkpoint in {folder}, expected {TRAINER} or epoch-0001, epoch-0002 and so on")
+
+
+def _name(epoch: int) -> str:
+    return f"epoch-{epoch:04d}"
+
+
+def _epochs(folder: Folder) -> list[str]:
+    return [name for name in folder.folders() if _EPOCH.fullmatch(name)]
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def _split_optimizer(state: dict) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -73,18 +112,3 @@ def _join_optimizer(tensors: dict[str, torch.Tensor], rest: dict[str, Any]) -> d
         kind, index, name = key.split(".")
         parts[kind].setdefault(int(index), {})[name] = value
     return {"state": parts["state"], "param_groups": [parts["group"][index] for index in sorted(parts["group"])]}
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
