@@ -65,17 +65,29 @@ def _fit_small_images(model: MetaFormer, spec: Backbone) -> None:
             module.reset_parameters()
 
 
+def metaformer_placement(pretrained: bool = False, *, candidate: str, **kwargs: Any) -> MetaFormer:
+    """Any candidate by its text, as in `timm.create_model("metaformer_placement", candidate="caformer_s18-...")`.
+
+    What `python -m trainers export` writes names this, with the candidate in its model_args.
+    """
+    return _create("metaformer_placement", Candidate.parse(candidate), pretrained, **kwargs)
+
+
+def _create(name: str, candidate: Candidate, pretrained: bool, **kwargs: Any) -> MetaFormer:
+    return build_model_with_cfg(
+        lambda **model_kwargs: build(candidate, **model_kwargs),
+        name,
+        pretrained,
+        feature_cfg={"flatten_sequential": True, "out_indices": (0, 1, 2, 3)},
+        **kwargs,
+    )
+
+
 def _register(name: str, backbone: str, placement: str) -> None:
     candidate = Candidate.parse(f"{backbone}-{placement}")
 
     def create(pretrained: bool = False, **kwargs: Any) -> MetaFormer:
-        return build_model_with_cfg(
-            lambda **model_kwargs: build(candidate, **model_kwargs),
-            name,
-            pretrained,
-            feature_cfg={"flatten_sequential": True, "out_indices": (0, 1, 2, 3)},
-            **kwargs,
-        )
+        return _create(name, candidate, pretrained, **kwargs)
 
     create.__name__, create.__module__, create.__doc__ = name, __name__, f"{candidate} (arXiv 2412.07049)."
     globals()[name] = create
@@ -104,9 +116,10 @@ default_cfgs = generate_default_cfgs(
             "classifier": "head.fc.fc2",
             "first_conv": "stem.conv",
         }
-        for name in _PAPER_MODELS
+        for name in (*_PAPER_MODELS, metaformer_placement.__name__)
     }
 )
 
+register_model(metaformer_placement)
 for _name, _model in _PAPER_MODELS.items():
     _register(_name, *_model)

@@ -1,6 +1,7 @@
 """SKA and CSKA (arXiv 2412.07049, section 4): attention whose keys are learned parameters, one for each token.
 
-Letters in names: B batch, N tokens of the grid (also H x W), D channels, h heads, d channels per head, k kernel size.
+Letters in names: B batch, N tokens of the grid (also H x W), D channels, h heads, d channels per head, k kernel size,
+P values under a kernel (d k k).
 """
 
 from __future__ import annotations
@@ -179,10 +180,18 @@ class CSKA(StaticKeyMixer):
     def _without_map(self, q_BDHW: Tensor, weight_hNdkk: Tensor, bias_hN: Tensor | None, v_BhNd: Tensor) -> Tensor:
         """Sum over keys first: every image then has its own convolution kernel v^T W, and the cost is linear in N."""
         B, h, N, d = v_BhNd.shape
-        kernel = (v_BhNd.mT @ weight_hNdkk.flatten(2)).view(B * h * d, d, self.kernel_size, self.kernel_size)
-        bias_BD = None if bias_hN is None else (bias_hN.unsqueeze(1) @ v_BhNd).flatten()
+        kernel_BhdP = v_BhNd.mT @ weight_hNdkk.flatten(2)
+        bias_Bh1d = None if bias_hN is None else bias_hN.unsqueeze(1) @ v_BhNd
+        if torch.compiler.is_exporting():  # ONNX has no convolution of B * h groups where B is not a constant
+            patches_BhPN = F.unfold(q_BDHW, self.kernel_size, padding=self.kernel_size // 2).view(B, h, -1, N)
+            o_BhNd = (kernel_BhdP @ patches_BhPN).mT
+            return o_BhNd if bias_Bh1d is None else o_BhNd + bias_Bh1d
         o_1CHW = F.conv2d(
-            q_BDHW.reshape(1, -1, *self.grid), kernel, bias_BD, padding=self.kernel_size // 2, groups=B * h
+            q_BDHW.reshape(1, -1, *self.grid),
+            kernel_BhdP.view(B * h * d, d, self.kernel_size, self.kernel_size),
+            None if bias_Bh1d is None else bias_Bh1d.flatten(),
+            padding=self.kernel_size // 2,
+            groups=B * h,
         )
         return o_1CHW.view(B, h, d, N).mT
 

@@ -91,3 +91,14 @@ def test_registered_models_take_an_image_size():
 def test_attention_of_any_inner_width_can_be_built(attention):
     model = build(Candidate.parse(f"caformer_micro-dwconv-{attention}-attn-attn"), 32, num_classes=3)
     assert model(torch.zeros(1, 3, 32, 32)).shape == (1, 3)
+
+
+def test_any_candidate_is_a_model_of_timms():
+    text = "caformer_micro-dwconv-cska.h4.nosoftmax-ska-attn"
+    torch.manual_seed(0)
+    theirs = timm.create_model("metaformer_placement", candidate=text, img_size=32, in_chans=1, num_classes=5).eval()
+    ours = build(Candidate.parse(text), 32, in_chans=1, num_classes=5).eval()
+    ours.load_state_dict(theirs.state_dict())
+    images = torch.randn(2, 1, 32, 32)
+    with torch.inference_mode():
+        assert torch.equal(ours(images), theirs(images))
