@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
-import subprocess
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from schedulers.budget import Budget
@@ -16,6 +12,7 @@ from searchspace import own
 from searchspace.candidate import Candidate
 from searchspace.spaces import SearchSpace
 from trainers.recipes import RECIPES, Recipe
+from trainers.version import code, commit
 
 if TYPE_CHECKING:
     from results.records import TrialRecord
@@ -215,25 +212,3 @@ def without_cost(plan: Plan) -> list[Candidate]:
     have = set(plan.study.costs()["candidate"])
     trained = map(Candidate.parse, plan.study.ended()["candidate"].unique())
     return [candidate for candidate in dict.fromkeys([*plan.candidates, *trained]) if str(candidate) not in have]
-
-
-def code() -> str:
-    """Eight hexadecimal digits that change when any module that trains does, or the file of one's own space."""
-    return hashlib.sha256(_sources() + (own.fingerprint() or "").encode()).hexdigest()[:8]
-
-
-@cache
-def _sources() -> bytes:
-    root = Path(__file__).parent
-    files = sorted(file for room in ("searchspace", "trainers") for file in (root / room).glob("*.py"))
-    return b"".join(file.name.encode() + file.read_bytes() for file in files)
-
-
-@cache
-def commit() -> str:
-    """The commit of this code, with + if it has local changes; empty outside a repository."""
-    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
-    try:
-        return subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
-    except OSError:  # no git here
-        return ""

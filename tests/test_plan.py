@@ -9,10 +9,11 @@ import pytest
 
 from orchestrate import main
 from orchestrate import parser as command_line
-from plan import commit, make_plan, missing
+from plan import make_plan, missing
 from results.records import EpochRecord
 from searchspace.candidate import MIXERS, Candidate
 from searchspace.spaces import SearchSpace
+from trainers.version import commit
 
 
 def plan(*arguments, space="placement"):
@@ -105,6 +106,7 @@ def test_a_published_candidate_that_cannot_be_built_is_left_out(monkeypatch):
 
 OWN = """
 from searchspace.spaces import SearchSpace
+from trainers.version import commit
 SPACE = SearchSpace("mine", choices=(("dwconv",), ("ska", "cska"), ("attn",), ("attn",)))
 """
 

@@ -6,10 +6,16 @@ import pytest
 import torch
 
 from searchspace.candidate import Candidate
+from storage import Folder
+from trainers.share import Share
 from trainers.training import Trainer
 from trainers.trial import Trial
 
 CANDIDATE = Candidate.parse("caformer_micro-dwconv-cska-ska-attn")
+
+
+def checkpoint_note(folder):
+    return json.loads((folder / "epoch-0003" / "trainer.json").read_text())
 
 
 def weights(trainer):
@@ -42,17 +48,17 @@ def test_one_seed_is_one_result_and_another_seed_another(shapes, quick):
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(shapes, quick, tmp_path, changes):
     recipe = replace(quick, **changes)
     whole = trained(CANDIDATE, recipe, shapes, 0)
-    next(Trainer(CANDIDATE, recipe, shapes, 0, tmp_path).epochs())
+    next(Trainer(CANDIDATE, recipe, shapes, 0, Folder(tmp_path)).epochs())
     torch.rand(5)  # the state of the global generator must not matter
-    resumed = Trainer(CANDIDATE, recipe, shapes, 0, tmp_path)
+    resumed = Trainer(CANDIDATE, recipe, shapes, 0, Folder(tmp_path))
     assert [epoch.epoch for epoch in resumed.epochs()] == [2, 3]
     assert curve(resumed) == curve(whole)
     assert torch.equal(weights(resumed), weights(whole))
 
 
 def test_a_finished_run_has_nothing_left_to_train(shapes, quick, tmp_path):
-    trained(CANDIDATE, quick, shapes, 0, tmp_path)
-    again = Trainer(CANDIDATE, quick, shapes, 0, tmp_path)
+    trained(CANDIDATE, quick, shapes, 0, Folder(tmp_path))
+    again = Trainer(CANDIDATE, quick, shapes, 0, Folder(tmp_path))
     assert again.finished
     assert list(again.epochs()) == []
 
@@ -75,27 +81,29 @@ def trained_for_two_epochs(shapes, recipe, folder):
     ],
 )
 def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(shapes, quick, tmp_path, file, content):
-    identity = json.dumps(trained_for_two_epochs(shapes, quick, tmp_path).identity)
+    identity = json.dumps(trained_for_two_epochs(shapes, quick, Folder(tmp_path)).origin.identity)
     (tmp_path / "epoch-0002.bak").mkdir()
     (tmp_path / "epoch-0002" / file).write_text(content.replace("IDENTITY", identity))
-    resumed = Trainer(CANDIDATE, quick, shapes, 0, tmp_path)
+    resumed = Trainer(CANDIDATE, quick, shapes, 0, Folder(tmp_path))
     assert len(resumed.history) == 1
     list(resumed.epochs())
     assert torch.equal(weights(resumed), weights(trained(CANDIDATE, quick, shapes, 0)))
 
 
 def test_where_every_checkpoint_is_damaged_training_begins_anew(shapes, quick, tmp_path):
-    trained(CANDIDATE, quick, shapes, 0, tmp_path)
+    trained(CANDIDATE, quick, shapes, 0, Folder(tmp_path))
     (tmp_path / "epoch-0003" / "model.safetensors").write_bytes(b"half")
-    again = trained(CANDIDATE, quick, shapes, 0, tmp_path)
+    again = trained(CANDIDATE, quick, shapes, 0, Folder(tmp_path))
     assert torch.equal(weights(again), weights(trained(CANDIDATE, quick, shapes, 0)))
 
 
 @pytest.mark.parametrize("other", [{"seed": 1}, {"candidate": Candidate.parse("caformer_micro-ska-ska-ska-ska")}])
 def test_the_checkpoints_of_another_trial_are_refused(shapes, quick, tmp_path, other):
-    trained(CANDIDATE, quick, shapes, 0, tmp_path)
+    trained(CANDIDATE, quick, shapes, 0, Folder(tmp_path))
     with pytest.raises(ValueError, match=r"holds checkpoints of \{'candidate': .*, expected"):
-        Trainer(**{"candidate": CANDIDATE, "recipe": quick, "data": shapes, "seed": 0, "folder": tmp_path, **other})
+        Trainer(
+            **{"candidate": CANDIDATE, "recipe": quick, "data": shapes, "seed": 0, "folder": Folder(tmp_path), **other}
+        )
 
 
 def test_two_checkpoints_are_kept_then_one_and_nothing_is_pickled(shapes, quick, tmp_path):
@@ -103,9 +111,9 @@ def test_two_checkpoints_are_kept_then_one_and_nothing_is_pickled(shapes, quick,
         return sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
 
     files = ["model.safetensors", "optimizer.safetensors", "trainer.json"]
-    trained_for_two_epochs(shapes, quick, tmp_path)
+    trained_for_two_epochs(shapes, quick, Folder(tmp_path))
     assert names() == [f"epoch-000{epoch}/{file}" for epoch in (1, 2) for file in files]
-    trained(CANDIDATE, quick, shapes, 0, tmp_path)
+    trained(CANDIDATE, quick, shapes, 0, Folder(tmp_path))
     assert names() == [f"epoch-0003/{file}" for file in files]
 
 
@@ -139,21 +147,21 @@ def test_a_last_step_that_diverges_is_noticed_at_its_own_epoch(shapes, quick):
 
 def test_validation_images_come_from_the_training_data_and_are_the_same_for_every_seed(shapes, quick):
     one, other = Trainer(CANDIDATE, quick, shapes, 0), Trainer(CANDIDATE, quick, shapes, 1)
-    assert torch.equal(one.val_images, other.val_images)
-    pixels = {image.numpy().tobytes() for image in torch.cat([one.train_images, one.val_images])}
+    assert torch.equal(one.feed.val_images, other.feed.val_images)
+    pixels = {image.numpy().tobytes() for image in torch.cat([one.feed.train_images, one.feed.val_images])}
     assert pixels == {image.transpose(2, 0, 1).tobytes() for image in shapes.train_images}
-    assert len(one.val_labels) == math.ceil(0.15 * 64)
+    assert len(one.feed.val_labels) == math.ceil(0.15 * 64)
 
 
 def test_clipping_bounds_the_gradient(shapes, quick):
     trainer = Trainer(CANDIDATE, replace(quick, clip_grad=1e-3), shapes, 0)
-    trainer.step(trainer.train_images[:16], trainer.train_labels[:16])
+    trainer.step([(trainer.feed.normalised(trainer.feed.train_images[:16]), trainer.feed.train_labels[:16])])
     norm = torch.cat([p.grad.flatten() for p in trainer.model.parameters()]).norm().item()
     assert norm == pytest.approx(1e-3, rel=1e-3)
 
 
 def test_a_trial_reports_its_whole_history_and_reads_the_test_images_at_the_end(shapes, quick, tmp_path):
-    arguments = {"data": shapes, "recipe": quick, "checkpoints": tmp_path, "device": "cpu", "threads": 1}
+    arguments = {"data": shapes, "recipe": quick, "checkpoints": Folder(tmp_path), "share": Share()}
     trial = Trial()
     config = {"trial": {"key": "k", "candidate": str(CANDIDATE), "seed": 3, "epoch": 0, "until": 3}}
     trial.setup(config, **arguments)
@@ -166,19 +174,20 @@ def test_a_trial_reports_its_whole_history_and_reads_the_test_images_at_the_end(
     again = Trial()
     again.setup(config, **arguments)
     assert again.step() == results[-1]
+    assert checkpoint_note(tmp_path / "k")["test_top1"] == results[-1]["test_top1"]
 
 
 def test_an_epoch_whose_rows_were_lost_is_reported_before_the_next_is_trained(shapes, quick, tmp_path):
-    trained_for_two_epochs(shapes, quick, tmp_path / "k")
+    trained_for_two_epochs(shapes, quick, Folder(tmp_path / "k"))
     for rows, first in ((1, 2), (2, 3)):
         trial = Trial()
         config = {"trial": {"key": "k", "candidate": str(CANDIDATE), "seed": 0, "epoch": rows, "until": 3}}
-        trial.setup(config, data=shapes, recipe=quick, checkpoints=tmp_path, device="cpu", threads=1)
+        trial.setup(config, data=shapes, recipe=quick, checkpoints=Folder(tmp_path), share=Share())
         assert trial.step()["epoch"] == first
 
 
 def test_a_trial_pauses_at_the_epoch_that_it_was_given(shapes, quick, tmp_path):
     trial, config = Trial(), {"key": "k", "candidate": str(CANDIDATE), "seed": 0, "epoch": 0, "until": 1}
-    trial.setup({"trial": config}, data=shapes, recipe=quick, checkpoints=tmp_path, device="cpu", threads=1)
+    trial.setup({"trial": config}, data=shapes, recipe=quick, checkpoints=Folder(tmp_path), share=Share())
     result = trial.step()
     assert (result["done"], result["finished"], result["test_top1"]) == (True, False, None)

@@ -6,7 +6,7 @@ import os
 import platform
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -19,7 +19,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from searchspace.backbones import build
 from searchspace.candidate import NUM_STAGES, Candidate, Stage
 from trainers.data import ImageData
+from trainers.feeds import MemoryFeed
 from trainers.recipes import Recipe
+from trainers.share import Share
 from trainers.training import Trainer
 
 MIN_RUN_TIME = 0.7  # seconds of measuring per figure
@@ -75,21 +77,31 @@ def measure(
     recipe: Recipe,
     channels: int,
     num_classes: int,
-    device: str = "cpu",
-    threads: int = 1,
+    share: Share | None = None,
     memory: bool = True,
 ) -> Cost:
-    """Speed and memory of `candidate` at the recipe's image and batch size. Nothing else should run meanwhile."""
-    torch.set_num_threads(threads)
-    trainer = Trainer(candidate, recipe, _noise(recipe, channels, num_classes), seed=0, device=device)
-    images, labels = trainer.train_images[: recipe.batch_size], trainer.train_labels[: recipe.batch_size]
+    """Speed and memory of `candidate` on one rank of `share`, at the size of an image and of a micro-batch.
+
+    Nothing else should run meanwhile. Decoding is no part of it.
+    """
+    share = share or Share()
+    torch.set_num_threads(share.threads)
+    size = min(recipe.micro(share.device), recipe.batch_size // share.ranks)
+    recipe = replace(recipe, batch_size=size, micro_batch=None, streamed=False)
+    trainer = Trainer(candidate, recipe, _noise(recipe, channels, num_classes), seed=0, device=share.device)
+    feed = trainer.feed
+    assert isinstance(feed, MemoryFeed)
+    images, labels = feed.train_images[:size], feed.train_labels[:size]
     num_params, flops = count(candidate, recipe.img_size, channels, num_classes)
 
+    def step() -> None:
+        trainer.step([feed.mixed(feed.normalised(images), labels)])
+
     trainer.model.train()
-    train = _images_per_second(lambda: trainer.step(images, labels), len(images))
-    peak = _peak_memory(trainer, lambda: trainer.step(images, labels)) if memory else None
+    train = _images_per_second(step, size)
+    peak = _peak_memory(trainer, step) if memory else None
     trainer.model.eval()
-    infer = _images_per_second(lambda: trainer.predict(images), len(images))
+    infer = _images_per_second(lambda: trainer.predict(feed.normalised(images)), size)
     return Cost(device_name(trainer.device), len(images), num_params, flops, infer, train, peak)
 
 
@@ -116,15 +128,15 @@ def trial_device(threads: int, gpus: float | None) -> tuple[str, int]:
     return "cpu", max(1, (os.cpu_count() or 1) // threads)
 
 
-def device_here(device: str, threads: int) -> str:
-    """The name of `device`, as a trial of so many threads in this process would report it."""
-    torch.set_num_threads(threads)
-    return device_name(torch.device(device))
+def device_here(share: Share) -> str:
+    """The name of the device, as a trial of this share in this process would report it."""
+    torch.set_num_threads(share.threads)
+    return device_name(torch.device(share.device))
 
 
 def _noise(recipe: Recipe, channels: int, num_classes: int) -> ImageData:
     """Just enough random images, of the first two classes, that the training split holds one batch."""
-    number = int(max(recipe.batch_size / (1 - recipe.val_fraction), 2 / recipe.val_fraction)) + 4
+    number = int(recipe.batch_size / (1 - recipe.val_fraction)) + 4
     labels = np.arange(number, dtype=np.int64) % 2
     shape = (number, recipe.img_size, recipe.img_size, channels)
     images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -40,6 +41,16 @@ class ImageData:
     def channels(self) -> int:
         """1 for gray images, 3 for colour."""
         return self.train_images.shape[-1]
+
+    @property
+    def num_train(self) -> int:
+        """Images to train and validate on."""
+        return len(self.train_labels)
+
+    @property
+    def num_test(self) -> int:
+        """Images to test on."""
+        return len(self.test_labels)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -87,7 +98,8 @@ def validation_split(labels: Array, val_fraction: float) -> tuple[list[int], lis
     """
     from sklearn.model_selection import train_test_split
 
-    return train_test_split(range(len(labels)), test_size=val_fraction, stratify=labels, random_state=0)
+    held_out = max(math.ceil(val_fraction * len(labels)), len(np.unique(labels)))
+    return train_test_split(range(len(labels)), test_size=held_out, stratify=labels, random_state=0)
 
 
 def _digits(img_size: int) -> ImageData:
@@ -104,9 +116,9 @@ def _digits(img_size: int) -> ImageData:
 
 
 def _class_folders(folder: Path, img_size: int) -> ImageData:
-    train, test = folder / "train", _test_split(folder, "")
-    classes = _class_names(train)
-    if extra := sorted(set(_class_names(test)) - set(classes)):
+    train, test = folder / "train", test_split(folder, "")
+    classes = class_names(train)
+    if extra := sorted(set(class_names(test)) - set(classes)):
         raise ValueError(f"{test} has class {extra[0]!r}, which {train} lacks")
     arrays = []
     for split in (train, test):
@@ -115,12 +127,12 @@ def _class_folders(folder: Path, img_size: int) -> ImageData:
             raise FileNotFoundError(f"no images in {split}")
         if split == train and not all(files):
             raise FileNotFoundError(f"no images in {train / classes[files.index([])]}")
-        arrays.append(_stack((_decode(path, path) for paths in files for path in paths), img_size))
+        arrays.append(_stack((decode(path, path) for paths in files for path in paths), img_size))
         arrays.append(np.repeat(np.arange(len(classes)), [len(paths) for paths in files]))
     return _image_data(folder.resolve().name, arrays, classes)
 
 
-def _test_split(folder: Path, suffix: str) -> Path:
+def test_split(folder: Path, suffix: str) -> Path:
     """What stands beside `train<suffix>` in `folder` to test on."""
     paths = [folder / f"{name}{suffix}" for name in TEST_SPLITS]
     if found := next((path for path in paths if path.exists()), None):
@@ -128,7 +140,8 @@ def _test_split(folder: Path, suffix: str) -> Path:
     raise FileNotFoundError(f"{folder} has train{suffix} but neither {paths[0].name} nor {paths[1].name}")
 
 
-def _class_names(split: Path) -> list[str]:
+def class_names(split: Path) -> list[str]:
+    """The class folders of a split, sorted."""
     folders = (path.name for path in split.iterdir() if path.is_dir() and not path.name.startswith("."))
     if not (names := sorted(folders)):
         raise FileNotFoundError(f"{split} has no class folders")
@@ -142,7 +155,7 @@ def _image_files(folder: Path) -> list[Path]:
 
 def _parquet(folder: Path, img_size: int) -> ImageData:
     arrays, names = [], None
-    for file in (folder / "train.parquet", _test_split(folder, ".parquet")):
+    for file in (folder / "train.parquet", test_split(folder, ".parquet")):
         table = _read_table(file)
         images = _column(table, IMAGE_COLUMNS, file)
         labels = _column(table, LABEL_COLUMNS, file)
@@ -190,7 +203,7 @@ def _decode_cell(cell: object, file: Path, row: int) -> Image.Image:
     content = cell.get("bytes") if isinstance(cell, dict) else cell
     if not isinstance(content, bytes):
         raise ValueError(f"{file}: row {row} holds no image bytes")
-    return _decode(io.BytesIO(content), f"{file}: row {row}")
+    return decode(io.BytesIO(content), f"{file}: row {row}")
 
 
 def _torchvision(data: str, img_size: int) -> ImageData:
@@ -214,7 +227,8 @@ def _torchvision(data: str, img_size: int) -> ImageData:
     return _image_data(name, arrays, classes)
 
 
-def _decode(source: Path | io.BytesIO, where: object) -> Image.Image:
+def decode(source: Path | io.BytesIO, where: object) -> Image.Image:
+    """One image, decoded; ValueError with `where` it is if it cannot be."""
     try:
         image = Image.open(source)
         image.load()

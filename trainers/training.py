@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from itertools import islice
 
 import torch
 import torch.nn.functional as F
@@ -15,16 +15,20 @@ from torch import Tensor, nn
 
 from searchspace.backbones import build
 from searchspace.candidate import Candidate
-from trainers.augment import random_crop, random_hflip
-from trainers.checkpoint import checkpoints, save_checkpoint
-from trainers.data import Array, ImageData, validation_split
+from storage import Folder
+from trainers.checkpoint import DAMAGE, checkpoints, note, save_checkpoint
+from trainers.data import ImageData
+from trainers.feeds import INTERPOLATION, Batch, make_feed
+from trainers.origin import Origin
 from trainers.recipes import Recipe
+from trainers.streams import ImageStream
+from trainers.team import Team
+from trainers.version import commit
 
 from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
 
 FINITE_CHECK = 50  # steps between looks at the loss, each of which waits for the device
-STATISTICS_IMAGES = 2000  # training images that the mean and deviation of pixels are taken from
 
 
 @dataclass(frozen=True)
@@ -49,52 +53,76 @@ class Epoch:
 
 
 class Trainer:
-    """Trains `candidate` by `recipe` with `seed` on `data`; resumes from the newest checkpoint under `folder`."""
+    """Trains `candidate` by `recipe` with `seed` on `data`; resumes from the newest checkpoint under `folder`.
+
+    `team`: this rank and how many there are; `micro_batch`: images of one pass, if not what the recipe says.
+    """
 
     def __init__(
         self,
         candidate: Candidate,
         recipe: Recipe,
-        data: ImageData,
+        data: ImageData | ImageStream,
         seed: int,
-        folder: Path | None = None,
+        folder: Folder | None = None,
         device: str | None = None,
+        team: Team | None = None,
+        micro_batch: int | None = None,
+        workers: int = 0,
     ) -> None:
         self.recipe, self.seed, self.folder = recipe, seed, folder
-        self.identity = {
-            "candidate": str(candidate),
-            "recipe": recipe.fingerprint,
-            "data": data.fingerprint,
-            "seed": seed,
-        }
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self._place(data)
-        self._begin(candidate, data)
+        self.team = team or Team()
+        self.feed = make_feed(data, recipe, self.device, self.team, workers)
+        micro = micro_batch or recipe.micro(self.device.type)
+        self.parts = self.team.parts(self.feed.batch_size, micro)
+        self.origin = Origin(
+            candidate=str(candidate),
+            recipe=recipe.name,
+            recipe_fingerprint=recipe.fingerprint,
+            data=data.name,
+            data_fingerprint=data.fingerprint,
+            seed=seed,
+            commit=commit(),
+            torch=torch.__version__,
+            img_size=recipe.img_size,
+            classes=data.classes,
+            mean=self.feed.mean,
+            std=self.feed.std,
+            crop_pct=recipe.crop_pct,
+            interpolation=INTERPOLATION,
+            streamed=recipe.streamed,
+        )
+        self._begin()
         for model, optimizer, trainer in checkpoints(folder, self.device) if folder else ():
-            if trainer.get("identity") != self.identity:
-                raise ValueError(f"{folder} holds checkpoints of {trainer.get('identity')}, expected {self.identity}")
+            if trainer.get("identity") != self.origin.identity:
+                found, wanted = trainer.get("identity"), self.origin.identity
+                raise ValueError(f"{folder} holds checkpoints of {found}, expected {wanted}")
             try:
                 self._restore(model, optimizer, trainer)
                 break
-            except (KeyError, TypeError, ValueError, AttributeError, RuntimeError):
-                self._begin(candidate, data)  # undo what a damaged checkpoint has half loaded
+            except (*DAMAGE, RuntimeError):
+                self._begin()  # undo what a damaged checkpoint has half loaded
 
-    def _begin(self, candidate: Candidate, data: ImageData) -> None:
+    def _begin(self) -> None:
         """A model, an optimizer and a schedule as they are before the first epoch."""
         recipe = self.recipe
         torch.manual_seed(self._noise_seed(0))
         self.model: nn.Module = build(
-            candidate,
+            Candidate.parse(self.origin.candidate),
             recipe.img_size,
-            in_chans=data.channels,
-            num_classes=len(data.classes),
+            in_chans=self.origin.channels,
+            num_classes=len(self.origin.classes),
             drop_path_rate=recipe.drop_path,
+            drop_rate=recipe.head_dropout,
         )
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if recipe.compile and self.device.type == "cuda":
+            self.model.compile()
+        self.parallel = self.team.wrap(self.model)
         self.optimizer = create_optimizer_v2(
             self.model, opt=recipe.optimizer, lr=recipe.lr, weight_decay=recipe.weight_decay
         )
-        self.steps_per_epoch = max(1, len(self.train_labels) // recipe.batch_size)
         self.schedule, _ = create_scheduler_v2(
             self.optimizer,
             sched="cosine",
@@ -104,12 +132,23 @@ class Trainer:
             warmup_lr=recipe.warmup_lr,
             min_lr=recipe.min_lr,
             step_on_epochs=not recipe.sched_on_updates,
-            updates_per_epoch=self.steps_per_epoch,
+            updates_per_epoch=self.feed.steps,
         )
         amp = recipe.amp if self.device.type == "cuda" else None
         self.autocast = torch.autocast(self.device.type, getattr(torch, amp or "bfloat16"), enabled=amp is not None)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=amp == "float16")
         self.history: list[Epoch] = []
+        self.test_top1: float | None = None
+
+    @property
+    def micro_batch(self) -> int:
+        """Images of this rank's largest pass, at evaluation too."""
+        return max(map(len, self.parts))
+
+    @property
+    def share(self) -> int:
+        """Images of a step that this rank sees."""
+        return sum(map(len, self.parts))
 
     @property
     def finished(self) -> bool:
@@ -124,7 +163,7 @@ class Trainer:
             train_loss = self._train_epoch(number)
             top1 = val_loss = math.nan
             if math.isfinite(train_loss):
-                top1, val_loss = self._evaluate(self.val_images, self.val_labels)
+                top1, val_loss = self._evaluate(self.feed.validate(self.micro_batch))
                 top1 = top1 if math.isfinite(val_loss) else math.nan
             lr = self.optimizer.param_groups[0]["lr"]
             epoch = Epoch(number + 1, train_loss, val_loss, top1, lr, time.monotonic() - start, time.time())
@@ -133,97 +172,85 @@ class Trainer:
             yield epoch
 
     def test(self) -> float:
-        """Top-1 in percent on the test images: to be read once, when training is over."""
-        return self._evaluate(self.test_images, self.test_labels)[0]
-
-    def _place(self, data: ImageData) -> None:
-        kept, held_out = validation_split(data.train_labels, self.recipe.val_fraction)
-        self.train_images = self._images(data.train_images[kept])
-        self.train_labels = torch.from_numpy(data.train_labels[kept]).to(self.device)
-        self.val_images = self._images(data.train_images[held_out])
-        self.val_labels = torch.from_numpy(data.train_labels[held_out]).to(self.device)
-        self.test_images = self._images(data.test_images.copy())
-        self.test_labels = torch.from_numpy(data.test_labels.copy()).to(self.device)
-        pixels = data.train_images[kept[:STATISTICS_IMAGES]].reshape(-1, data.channels)
-        self.mean = torch.tensor(pixels.mean(0), dtype=torch.float32, device=self.device).view(1, -1, 1, 1)
-        self.std = torch.tensor(pixels.std(0), dtype=torch.float32, device=self.device).view(1, -1, 1, 1).clamp(min=1)
-
-    def _images(self, images: Array) -> Tensor:
-        """uint8 (n, C, H, W), kept on the device in the channels-last layout it was decoded in."""
-        return torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2)
+        """Top-1 in percent on the test images: read once, when training is over, and then kept with the checkpoint."""
+        if self.test_top1 is None:
+            self.test_top1 = self._evaluate(self.feed.test(self.micro_batch))[0]
+            if self.folder is not None and self.finished and self.team.rank == 0:
+                note(self.folder, len(self.history), test_top1=self.test_top1)
+        return self.test_top1
 
     def _noise_seed(self, epoch: int) -> int:
         return self.seed * 1_000_003 + epoch
 
     def _train_epoch(self, number: int) -> float:
         """Mean training loss of epoch `number`, from 0; NaN or infinite as soon as a step's loss is."""
-        seed = self._noise_seed(number + 1)
-        torch.manual_seed(seed)  # drop path
-        draw = torch.Generator().manual_seed(seed)  # order and augmentation, the same on every device
-        order = torch.randperm(len(self.train_labels), generator=draw)
+        batches = self.feed.train(self.parts, self._noise_seed(number + 1))
         if not self.recipe.sched_on_updates:
             self.schedule.step(number)
         self.model.train()
         total = torch.zeros((), device=self.device)
-        for step in range(self.steps_per_epoch):
+        for step in range(self.feed.steps):
             if self.recipe.sched_on_updates:
-                self.schedule.step_update(number * self.steps_per_epoch + step)
-            batch = order[step * self.recipe.batch_size : (step + 1) * self.recipe.batch_size].to(self.device)
-            total += self.step(self._augmented(self.train_images[batch], draw), self.train_labels[batch])
-            if step % FINITE_CHECK == 0 and not torch.isfinite(total):
+                self.schedule.step_update(number * self.feed.steps + step)
+            total += self.step(islice(batches, len(self.parts)))
+            if step % FINITE_CHECK == 0 and not torch.isfinite(self.team.sum(total.clone())):
                 break
-        return total.item() / self.steps_per_epoch
+        return self.team.sum(total).item() / self.feed.steps / self.team.size
 
-    def _augmented(self, images: Tensor, draw: torch.Generator) -> Tensor:
-        if self.recipe.crop_padding:
-            images = random_crop(images, self.recipe.crop_padding, draw)
-        return random_hflip(images, draw) if self.recipe.hflip else images
-
-    def step(self, images: Tensor, labels: Tensor) -> Tensor:
-        """One optimizer step on uint8 images (B, C, H, W); the loss, still on the device."""
+    def step(self, batches: Iterable[Batch]) -> Tensor:
+        """One optimizer step on this rank's micro-batches; its loss, still on the device."""
         self.optimizer.zero_grad(set_to_none=True)
-        with self.autocast:
-            logits = self.model(self._normalised(images))
-            loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
-        self.scaler.scale(loss).backward()
+        loss = torch.zeros((), device=self.device)
+        for left, (images, labels) in zip(range(len(self.parts) - 1, -1, -1), batches, strict=True):
+            with self.team.gathering(self.parallel, now=left == 0):
+                with self.autocast:
+                    part = self._loss(self.parallel(images), labels) * (len(images) / self.share)
+                self.scaler.scale(part).backward()
+            loss += part.detach()
         if self.recipe.clip_grad is not None:
             self.scaler.unscale_(self.optimizer)
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_grad)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        return loss.detach()
+        return loss
 
-    def _normalised(self, images: Tensor) -> Tensor:
-        return ((images.float() - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        smoothed = labels.is_floating_point()  # where images are mixed
+        return F.cross_entropy(logits, labels, label_smoothing=0.0 if smoothed else self.recipe.label_smoothing)
 
     @torch.inference_mode()
     def predict(self, images: Tensor) -> Tensor:
-        """Logits (B, classes) of uint8 images (B, C, H, W)."""
+        """Logits (B, classes) of normalised images (B, C, H, W)."""
         with self.autocast:
-            return self.model(self._normalised(images)).float()
+            return self.model(images).float()
 
-    def _evaluate(self, images: Tensor, labels: Tensor) -> tuple[float, float]:
-        """Top-1 in percent and mean cross entropy."""
+    def _evaluate(self, batches: Iterable[Batch]) -> tuple[float, float]:
+        """Top-1 in percent and mean cross entropy, over all ranks."""
         self.model.eval()
-        right = loss = 0.0
-        size = self.recipe.batch_size
-        for part, target in zip(images.split(size), labels.split(size), strict=True):
-            logits = self.predict(part)
-            loss += F.cross_entropy(logits, target, reduction="sum").item()
-            right += (logits.argmax(1) == target).sum().item()
-        return 100 * right / len(labels), loss / len(labels)
+        right = loss = number = 0.0
+        for images, labels in batches:
+            logits = self.predict(images)
+            loss += F.cross_entropy(logits, labels, reduction="sum").item()
+            right += (logits.argmax(1) == labels).sum().item()
+            number += len(labels)
+        sums = self.team.sum(torch.tensor([right, loss, number], dtype=torch.float64, device=self.device))
+        right, loss, number = sums.tolist()
+        return 100 * right / number, loss / number
 
     def _save(self) -> None:
-        if self.folder is not None:
+        if self.folder is not None and self.team.rank == 0:
             trainer = {
-                "identity": self.identity,
+                "identity": self.origin.identity,
+                "origin": asdict(self.origin),
                 "history": [asdict(epoch) for epoch in self.history],
                 "scaler": self.scaler.state_dict(),
+                "test_top1": None,
             }
             kept = 1 if self.finished else 2  # the newest, and while it matters one to fall back to
             save_checkpoint(
                 self.folder, len(self.history), self.model.state_dict(), self.optimizer.state_dict(), trainer, kept
             )
+        self.team.wait()
 
     def _restore(self, model: dict, optimizer: dict, trainer: dict) -> None:
         history = [Epoch(**epoch) for epoch in trainer["history"]]
@@ -235,4 +262,4 @@ class Trainer:
                 if isinstance(value, Tensor) and value.shape == parameter.shape:
                     values[name] = torch.empty_like(parameter).copy_(value)
         self.scaler.load_state_dict(trainer["scaler"])
-        self.history = history
+        self.history, self.test_top1 = history, trainer.get("test_top1")
