@@ -34,7 +34,7 @@ def save_checkpoint(
     contents = {MODEL: save({name: tensor.contiguous() for name, tensor in model.items()}), OPTIMIZER: save(tensors)}
     for name, content in contents.items():
         target.write(name, content)
-    digests = {name: _digest(content) for name, content in contents.items()}
+    digests = {name: digest(content) for name, content in contents.items()}
     target.write(TRAINER, json.dumps({**trainer, "optimizer": rest, "digests": digests}).encode())
     for old in _epochs(folder)[:-kept]:
         folder.remove(old)
@@ -66,7 +66,7 @@ def checkpoints(folder: Folder, device: torch.device) -> Iterator[tuple[dict, di
 def read_tensors(source: Folder, name: str, trainer: dict[str, Any]) -> dict[str, torch.Tensor]:
     """The tensors of a file beside the JSON whose content is `trainer`; one of DAMAGE if it is not as written."""
     content = source.read(name)
-    if _digest(content) != trainer["digests"][name]:
+    if digest(content) != trainer["digests"][name]:
         raise ValueError(f"{source / name} is not what was written")
     return load(content)
 
@@ -81,16 +81,17 @@ def newest(folder: Folder) -> Folder:
     raise FileNotFoundError(f"no checkpoint in {folder}, expected {TRAINER} or epoch-0001, epoch-0002 and so on")
 
 
+def digest(content: bytes) -> str:
+    """What a file's content is known by."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
 def _name(epoch: int) -> str:
     return f"epoch-{epoch:04d}"
 
 
 def _epochs(folder: Folder) -> list[str]:
     return [name for name in folder.folders() if _EPOCH.fullmatch(name)]
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def _split_optimizer(state: dict) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

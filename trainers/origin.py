@@ -39,3 +39,12 @@ class Origin:
             "data": self.data_fingerprint,
             "seed": self.seed,
         }
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was recorded in training: epochs done, and top-1 in percent at the last of them; None if it was not read."""
+
+    epochs: int
+    val_top1: float | None
+    test_top1: float | None
