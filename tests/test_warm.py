@@ -181,6 +181,13 @@ def test_a_fingerprint_knows_bytes_shapes_names_and_the_candidate():
     assert all(re.fullmatch("[0-9a-f]{8}", each.fingerprint) for each in others)
 
 
+def test_weights_travel_as_bytes():
+    weights = weights_of(BASE)
+    rebuild, content = weights.__reduce__()
+    assert [type(part) for part in content] == [str, str, bytes]
+    assert (rebuild(*content).candidate, rebuild(*content).fingerprint) == (weights.candidate, weights.fingerprint)
+
+
 @pytest.mark.parametrize(
     ("init", "backbone", "wanted"),
     [

@@ -9,10 +9,11 @@ from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from searchspace.backbones import build
@@ -35,6 +36,10 @@ class Weights:
 
     def __str__(self) -> str:
         return f"{self.name}-{self.fingerprint}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # As bytes: torch would send tensors to other ranks through shared memory, of which containers have little.
+        return _unpacked, (self.name, self.candidate, save(self.tensors))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -86,6 +91,10 @@ def freeze(model: nn.Module, fresh: set[str] | None) -> None:
     """Train only the parameters named in `fresh`; all of them if it is empty or None."""
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(not fresh or name in fresh)
+
+
+def _unpacked(name: str, candidate: str, tensors: bytes) -> Weights:
+    return Weights(name, candidate, load(tensors))
 
 
 def _parts(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
