@@ -1,5 +1,5 @@
-"""Crops and flips of a whole batch at once, on the device that holds it. Drawing and applying are apart, so that several
-GPUs can draw the same numbers for a batch and each apply its part."""
+"""Crops and flips of a whole batch at once, on the device that holds it. Drawing and applying are apart, so that
+several GPUs can draw the same numbers for a batch and each apply its part."""
 
 from __future__ import annotations
 

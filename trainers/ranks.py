@@ -1,5 +1,5 @@
-"""One trial on several GPUs of a node: a process for each, joined by torch's DistributedDataParallel. Here none outlives
-the process that started it, and none is waited for when another has died."""
+"""One trial on several GPUs of a node: a process for each, joined by torch's DistributedDataParallel. None outlives the
+process that started it, and none is waited for when another has died."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _raise_first_cause(failure: tuple[str, str], waiting: dict[Any, Any]) -> Non
                 failures.append(pipe.recv())
             except EOFError:
                 _ended(waiting.pop(pipe))
-    by_kind = {kind: content for kind, content in reversed(failures)}
+    by_kind = dict(reversed(failures))
     if "memory" in by_kind:
         raise torch.OutOfMemoryError(by_kind["memory"])
     raise RuntimeError(by_kind.get("error") or failures[0][1])

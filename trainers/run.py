@@ -1,4 +1,4 @@
-"""What a trial reports, epoch by epoch: alone or by several ranks, with less at a time where memory does not suffice."""
+"""What a trial reports, epoch by epoch: alone or by several ranks, with smaller passes where memory is too little."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from trainers.share import Share
 from trainers.streams import ImageStream
 from trainers.team import Team
 from trainers.training import Trainer
+from trainers.warm import Weights
 
 MOST_DEATHS = 3  # of ranks, without an epoch between them
 
@@ -40,6 +41,7 @@ class Run:
     until: int
     reported: int = 0
     micro_batch: int | None = None
+    weights: Weights | None = None
 
     def results(self, team: Team | None = None, device: str | None = None) -> Iterator[Result]:
         """Each epoch as it ends, in this process. Epochs whose rows were lost come first, without training."""
@@ -56,6 +58,7 @@ class Run:
             team,
             self.micro_batch,
             self.share.workers,
+            self.weights,
         )
         epochs, reported, done = trainer.epochs(), self.reported, False
         while not done:

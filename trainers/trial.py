@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
+from storage import Folder
 from trainers.data import ImageData
 from trainers.recipes import Recipe
 from trainers.run import Result, Run, run
 from trainers.share import Share
 from trainers.streams import ImageStream
-
-from storage import Folder
+from trainers.warm import Weights
 
 
 class Trial:
     """One candidate and seed in a process of its own; goes on from its newest checkpoint."""
 
     def setup(
-        self, config: dict, data: ImageData | ImageStream, recipe: Recipe, checkpoints: Folder, share: Share
+        self,
+        config: dict,
+        data: ImageData | ImageStream,
+        recipe: Recipe,
+        checkpoints: Folder,
+        share: Share,
+        weights: Weights | None = None,
     ) -> None:
         """`config["trial"]`: key, candidate, seed, how many epochs have their rows already, and until which to go."""
         trial = config["trial"]
         self.name = f"{trial['candidate']} seed {trial['seed']}"
-        folder = checkpoints / trial["key"]
         self.results = run(
-            Run(trial["candidate"], recipe, data, trial["seed"], folder, share, trial["until"], trial["epoch"])
+            Run(
+                trial["candidate"],
+                recipe,
+                data,
+                trial["seed"],
+                checkpoints / trial["key"],
+                share,
+                trial["until"],
+                reported=trial["epoch"],
+                weights=weights,
+            )
         )
 
     def step(self) -> Result:
