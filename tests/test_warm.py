@@ -2,6 +2,8 @@
 
 import json
 import re
+from dataclasses import replace
+from itertools import islice, pairwise
 
 import pytest
 import torch
@@ -9,7 +11,11 @@ from safetensors.torch import save_file
 
 from searchspace.backbones import build
 from searchspace.candidate import Candidate
+from storage import Folder
 from trainers import warm
+from trainers.run import Run, run
+from trainers.share import Share
+from trainers.training import Trainer
 from trainers.warm import Weights, freeze, load_weights, take_over
 
 BASE = "dwconv-dwconv-attn-attn"
@@ -162,8 +168,8 @@ def test_a_files_candidate_is_read_beside_it(tmp_path):
     save_file(weights.tensors, tmp_path / "model.safetensors")
     file = str(tmp_path / "model.safetensors")
     assert load_weights(file, "caformer_micro").candidate == f"caformer_micro-{BASE}"
-    for name, part in (("trainer.json", "origin"), ("config.json", "model_args")):
-        (tmp_path / name).write_text(json.dumps({part: {"candidate": weights.candidate}}))
+    for name in ("trainer.json", "config.json"):
+        (tmp_path / name).write_text(json.dumps({"origin": {"candidate": weights.candidate}}))
         read = load_weights(file, "caformer_micro")
         assert (read.candidate, read.fingerprint) == (weights.candidate, weights.fingerprint)
         (tmp_path / name).write_text("[]")
@@ -211,3 +217,75 @@ def test_wrong_weights_are_refused_in_one_line(tmp_path, init, backbone, wanted)
     with pytest.raises((ValueError, OSError), match=wanted) as error:
         load_weights(init if init == "pretrained" else str(tmp_path / init), backbone)
     assert "\n" not in str(error.value)
+
+
+CANDIDATE = Candidate.parse("caformer_micro-dwconv-cska-attn-attn")
+STAGE_2 = "stages.1.blocks.0.token_mixer."
+
+
+@pytest.fixture
+def finetune(quick):
+    """Of three epochs, two for the new mixer alone."""
+    return replace(quick, mixers_first=2, init="known")
+
+
+def started(recipe, data, weights, folder=None, candidate=CANDIDATE):
+    return Trainer(candidate, recipe, data, 0, folder, weights=weights)
+
+
+def tensors(trainer):
+    return {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+
+
+def test_the_first_epochs_move_only_what_is_fresh_and_the_rest_move_all(shapes, finetune):
+    trainer = started(finetune, shapes, weights_of(BASE))
+    states = [tensors(trainer), *(tensors(trainer) for _ in trainer.epochs())]
+    moved = [
+        {name for name in later if not torch.equal(earlier[name], later[name])} for earlier, later in pairwise(states)
+    ]
+    assert moved == [{STAGE_2 + name for name in CSKA}] * 2 + [set(trainer.model.state_dict())]
+
+
+def test_where_nothing_is_fresh_everything_is_trained_at_once(shapes, finetune):
+    weights = weights_of(BASE)
+    trainer = started(finetune, shapes, weights, candidate=Candidate.parse(weights.candidate))
+    before = tensors(trainer)
+    assert all(torch.equal(before[name], tensor) for name, tensor in weights.tensors.items())
+    next(trainer.epochs())
+    assert not any(torch.equal(before[name], tensor) for name, tensor in tensors(trainer).items())
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "lamb"])
+@pytest.mark.parametrize("interrupted", [1, 2])
+def test_a_resumed_warm_run_equals_an_uninterrupted_one(shapes, finetune, tmp_path, optimizer, interrupted):
+    recipe, weights = replace(finetune, optimizer=optimizer), weights_of(BASE)
+    whole = started(recipe, shapes, weights)
+    losses = [epoch.train_loss for epoch in whole.epochs()]
+    for _ in islice(started(recipe, shapes, weights, Folder(tmp_path)).epochs(), interrupted):
+        pass
+    resumed = started(recipe, shapes, weights, Folder(tmp_path))
+    assert [epoch.train_loss for epoch in resumed.epochs()] == losses[interrupted:]
+    assert all(torch.equal(tensor, tensors(whole)[name]) for name, tensor in tensors(resumed).items())
+
+
+def test_two_ranks_train_what_is_fresh_and_then_all_as_one_does(shapes, finetune, tmp_path):
+    """Gradients are exchanged of what is trained: that changes between two epochs."""
+    recipe = replace(finetune, drop_path=0.0)  # whose draws differ from rank to rank
+    task = Run(str(CANDIDATE), recipe, shapes, 0, None, Share(), until=3, weights=weights_of(BASE))
+    alone, together = (
+        [[epoch["train_loss"], epoch["val_loss"]] for epoch in list(run(one))[-1]["history"]]
+        for one in (task, replace(task, share=Share(ranks=2)))
+    )
+    assert together == [pytest.approx(row, rel=1e-3) for row in alone]
+
+
+def test_a_warm_start_is_ahead_of_a_cold_one(shapes, quick, tmp_path):
+    """The baseline is trained and saved; a candidate that begins with it is better than one that begins anew."""
+    folder = Folder(tmp_path)
+    baseline = Trainer(Candidate.parse(f"caformer_micro-{BASE}"), replace(quick, epochs=6), shapes, 0, folder)
+    list(baseline.epochs())
+    weights = load_weights(str(tmp_path / "epoch-0006" / "model.safetensors"), "caformer_micro")
+    assert weights.candidate == f"caformer_micro-{BASE}"
+    recipe = replace(quick, epochs=1, warmup_epochs=0, mixers_first=1, lr=1e-4)  # too little to learn anew
+    with_weights, without = (next(started(recipe, shapes, start).epochs()).val_loss for start in (weights, None))
+    assert with_weights < without / 2

@@ -24,6 +24,7 @@ from trainers.recipes import Recipe
 from trainers.streams import ImageStream
 from trainers.team import Team
 from trainers.version import commit
+from trainers.warm import Weights, freeze, take_over
 
 from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
@@ -55,7 +56,8 @@ class Epoch:
 class Trainer:
     """Trains `candidate` by `recipe` with `seed` on `data`; resumes from the newest checkpoint under `folder`.
 
-    `team`: this rank and how many there are; `micro_batch`: images of one pass, if not what the recipe says.
+    `team`: this rank and how many there are; `micro_batch`: images of one pass, if not what the recipe says; `weights`:
+    what to begin with.
     """
 
     def __init__(
@@ -69,8 +71,9 @@ class Trainer:
         team: Team | None = None,
         micro_batch: int | None = None,
         workers: int = 0,
+        weights: Weights | None = None,
     ) -> None:
-        self.recipe, self.seed, self.folder = recipe, seed, folder
+        self.recipe, self.seed, self.folder, self.weights = recipe, seed, folder, weights
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.team = team or Team()
         self.feed = make_feed(data, recipe, self.device, self.team, workers)
@@ -108,14 +111,17 @@ class Trainer:
         """A model, an optimizer and a schedule as they are before the first epoch."""
         recipe = self.recipe
         torch.manual_seed(self._noise_seed(0))
+        candidate = Candidate.parse(self.origin.candidate)
         self.model: nn.Module = build(
-            Candidate.parse(self.origin.candidate),
+            candidate,
             recipe.img_size,
             in_chans=self.origin.channels,
             num_classes=len(self.origin.classes),
             drop_path_rate=recipe.drop_path,
             drop_rate=recipe.head_dropout,
         )
+        self.fresh = take_over(self.model, candidate, self.weights) if self.weights else set()
+        self.alone: set[str] = set()  # the parameters that are trained while all others are frozen
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if recipe.compile and self.device.type == "cuda":
             self.model.compile()
@@ -184,6 +190,7 @@ class Trainer:
 
     def _train_epoch(self, number: int) -> float:
         """Mean training loss of epoch `number`, from 0; NaN or infinite as soon as a step's loss is."""
+        self._train_alone(self.fresh if number < self.recipe.mixers_first else set())
         batches = self.feed.train(self.parts, self._noise_seed(number + 1))
         if not self.recipe.sched_on_updates:
             self.schedule.step(number)
@@ -196,6 +203,13 @@ class Trainer:
             if step % FINITE_CHECK == 0 and not torch.isfinite(self.team.sum(total.clone())):
                 break
         return self.team.sum(total).item() / self.feed.steps / self.team.size
+
+    def _train_alone(self, names: set[str]) -> None:
+        """Freeze all parameters but these, or none if there are none."""
+        if names != self.alone:
+            freeze(self.model, names)
+            # Ranks exchange the gradients of what was trained when the model was wrapped.
+            self.alone, self.parallel = names, self.team.wrap(self.model)
 
     def step(self, batches: Iterable[Batch]) -> Tensor:
         """One optimizer step on this rank's micro-batches; its loss, still on the device."""

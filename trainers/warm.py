@@ -154,9 +154,9 @@ def _read(file: Path) -> dict[str, Tensor]:
 
 def _candidate_beside(file: Path) -> str | None:
     """The candidate that an export or a checkpoint names, or None."""
-    for name, part in (("config.json", "model_args"), ("trainer.json", "origin")):
+    for name in ("config.json", "trainer.json"):
         try:
-            return str(json.loads((file.parent / name).read_text())[part]["candidate"])
+            return str(json.loads((file.parent / name).read_text())["origin"]["candidate"])
         except (OSError, ValueError, KeyError, TypeError):
             continue
     return None
