@@ -120,7 +120,7 @@ def _export_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("checkpoint", help=CHECKPOINT)
     parser.add_argument("folder", help="empty or new, or an earlier export, which is replaced")
-    parser.add_argument("--onnx", type=Path, metavar="FILE", help="also as ONNX, checked against the model")
+    parser.add_argument("--onnx", metavar="FILE", help="also as ONNX, checked against the model")
     return parser
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save
+from torch import Tensor
 
 from searchspace.backbones import metaformer_placement
 from searchspace.candidate import BACKBONES, Candidate
@@ -24,8 +24,8 @@ from timm.models.metaformer import MetaFormer
 CARD = "README.md"
 
 
-def export(where: str, target: str, onnx: Path | None) -> list[str]:
-    """Write the checkpoint `where` into the folder `target`; what was written, line by line.
+def export(where: str, target: str, onnx: str | None) -> list[str]:
+    """Write the checkpoint `where` into the folder `target`, and to the file `onnx`; what was written, line by line.
 
     ValueError or OSError says in one line what is wrong; then nothing is written, or nothing that loads.
     """
@@ -34,15 +34,19 @@ def export(where: str, target: str, onnx: Path | None) -> list[str]:
     if onnx:
         require_onnx()
     model, origin, facts = restore(where)
-    lines = [f"exported {origin.candidate}: timm.create_model('local-dir:{target}', pretrained=True)"]
+    lines = [f"exported {origin.candidate} to {folder}"]
+    if folder.path:
+        lines[0] += f": timm.create_model('local-dir:{folder}', pretrained=True)"
+    content = None
     if onnx:
         content, largest = to_onnx(model, origin.channels, origin.img_size)
         lines.append(f"exported {onnx}: largest difference of logits on random images {largest:.1e}")
-    _write(folder, model, origin, facts)
-    if onnx:
-        beside = Folder(str(onnx.parent))
+    _begin(folder, card(origin, facts, folder.name, sum(map(Tensor.numel, model.parameters())), _own_mixers(origin)))
+    if onnx and content:
+        beside = Folder(onnx).parent
         beside.make()
-        beside.write(onnx.name, content)
+        beside.write(Folder(onnx).name, content)
+    _write(folder, model, origin, facts)
     return lines
 
 
@@ -70,16 +74,20 @@ def config(model: MetaFormer, origin: Origin) -> dict[str, Any]:
     }
 
 
-def _write(folder: Folder, model: MetaFormer, origin: Origin, facts: Facts) -> None:
-    """The card first, by which a broken export is known as one, and config.json last: nothing loads without it."""
-    tensors = save({name: tensor.contiguous() for name, tensor in model.state_dict().items()})
-    num_params = sum(parameter.numel() for parameter in model.parameters())
-    text = card(origin, facts, Path(str(folder)).name, num_params, _own_mixers(origin))
-    known = {"origin": asdict(origin), "facts": asdict(facts), "digests": {MODEL: digest(tensors)}}
+def _begin(folder: Folder, text: str) -> None:
+    """Clear an earlier export away, config.json first. The card marks what follows as ours, whatever becomes of it."""
     folder.make()
-    folder.remove(CONFIG)
+    for name in (CONFIG, *folder.names()):
+        if name != CARD:
+            folder.remove(name)
     folder.write(CARD, text.encode())
-    folder.write(MODEL, tensors)
+
+
+def _write(folder: Folder, model: MetaFormer, origin: Origin, facts: Facts) -> None:
+    """config.json comes last: nothing loads without it."""
+    weights = save({name: tensor.contiguous() for name, tensor in model.state_dict().items()})
+    known = {"origin": asdict(origin), "facts": asdict(facts), "digests": {MODEL: digest(weights)}}
+    folder.write(MODEL, weights)
     folder.write(CONFIG, json.dumps({**config(model, origin), **known}, indent=2).encode())
 
 
