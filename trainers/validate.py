@@ -114,7 +114,8 @@ def _recorded(origin: Origin, facts: Facts, images: ImageData | ImageStream, img
 
 def _refuse_others(images: ImageData | ImageStream, origin: Origin) -> None:
     if images.channels != origin.channels:
-        raise ValueError(f"{images.name} has {images.channels} channels, the model takes {origin.channels}")
+        given, wanted = ("gray images" if number == 1 else "RGB" for number in (images.channels, origin.channels))
+        raise ValueError(f"{images.name} has {given}, the model takes {wanted}")
     if images.classes == origin.classes:
         return
     ours, theirs = set(origin.classes), set(images.classes)
