@@ -16,9 +16,12 @@ from results.records import CostRecord, TrialRecord
 from results.store import Study
 from results.tables import finished_top1
 from searchspace.candidate import Candidate
-from trainers.cost import Cost, count_all, measure, trial_device
+from trainers.cost import Cost, count_all, measure, share_here
 from trainers.data import ImageData
+from trainers.loading import Loader, decoding_speed
 from trainers.recipes import Recipe
+from trainers.share import Share
+from trainers.streams import ImageStream
 
 if TYPE_CHECKING:
     from cluster import Cluster
@@ -27,6 +30,7 @@ LISTED = 1000  # candidates of a space that --list prints; of a larger one only 
 ASSUMED_SD = 0.5  # points of top-1 between seeds, where the study has none to measure it on
 CHECKPOINT = 12  # bytes a parameter: fp32 weights and two moments
 ROWS = 30_000  # bytes of a trial's rows
+Data = ImageData | ImageStream
 
 
 @dataclass(frozen=True)
@@ -51,12 +55,16 @@ class Speed:
             line(low.images_per_second, high.images_per_second),
         )
 
-    def seconds(self, flops: int, recipe: Recipe, data: ImageData, epochs: int) -> float:
+    def seconds(
+        self, flops: int, recipe: Recipe, data: Data, epochs: int, ranks: int = 1, loader: Loader | None = None
+    ) -> float:
         """Training and validation of so many epochs, and one pass over the test images."""
-        held_out = len(data.train_images) * recipe.val_fraction
-        train, infer = (start + slope * flops for start, slope in (self.train, self.infer))
-        passes = (len(data.train_images) - held_out) * train + held_out * infer
-        return epochs * passes + len(data.test_images) * infer
+        held_out = data.num_train * recipe.val_fraction
+        train, infer = ((start + slope * flops) / ranks for start, slope in (self.train, self.infer))
+        if loader:
+            train, infer = loader.seconds(train), loader.seconds(infer)
+        passes = (data.num_train - held_out) * train + held_out * infer
+        return epochs * passes + data.num_test * infer
 
 
 @dataclass(frozen=True)
@@ -64,10 +72,12 @@ class Preflight:
     """A recipe on some data, `sizes` (parameters and FLOPs) of each candidate, `costs` of at least the extremes."""
 
     recipe: Recipe
-    data: ImageData
+    data: Data
     sizes: Mapping[str, tuple[int, int]]
     costs: Sequence[Cost | CostRecord]
     side_by_side: int  # trials that run at a time
+    ranks: int = 1
+    loader: Loader | None = None  # of streamed images
 
     def lines(self, asked: Sequence[TrialRecord], pending: Sequence[TrialRecord], plan: Plan) -> list[str]:
         """What is printed: the counts, the time and the disk that `pending` takes, and what `asked` can resolve."""
@@ -79,6 +89,7 @@ class Preflight:
             f"{candidates} candidates x {seeds} seeds = {len(asked)} trials, {len(pending)} to train, "
             f"of at most {self.recipe.budget} epochs, rungs at {rungs}",
             self._time(pending),
+            *([self.loader.line(self._fastest())] if self.loader else []),
             self._disk(pending, plan.study.folder),
             _resolution(seeds, plan.comparisons(), plan.study),
         ]
@@ -86,7 +97,7 @@ class Preflight:
     def _race(self, plan: Plan) -> str:
         """Of a race nobody knows which trials it will take."""
         speed = Speed.through(self.costs)
-        each = [speed.seconds(flops, self.recipe, self.data, plan.recipe.budget) for _, flops in self.sizes.values()]
+        each = [self._seconds(speed, flops, plan.recipe.budget) for _, flops in self.sizes.values()]
         shortest, longest = _duration(min(each)), _duration(max(each))
         takes = longest if shortest == longest else f"{shortest} to {longest}"
         return (
@@ -95,16 +106,22 @@ class Preflight:
             f"{self.side_by_side} at a time"
         )
 
+    def _seconds(self, speed: Speed, flops: int, epochs: int) -> float:
+        return speed.seconds(flops, self.recipe, self.data, epochs, self.ranks, self.loader)
+
+    def _fastest(self) -> float:
+        """Images per second in training of the fastest candidate, all ranks together."""
+        return max(cost.train_images_per_second for cost in self.costs) * self.ranks
+
     def _time(self, pending: Sequence[TrialRecord]) -> str:
         speed, rates = Speed.through(self.costs), [cost.train_images_per_second for cost in self.costs]
-        seconds = [
-            speed.seconds(self.sizes[trial.candidate][1], self.recipe, self.data, trial.budget - trial.epoch)
-            for trial in pending
-        ]
+        left = [(self.sizes[trial.candidate][1], trial.budget - trial.epoch) for trial in pending]
+        seconds = [self._seconds(speed, flops, epochs) for flops, epochs in left]
         longest = max(seconds, default=0.0)
         whole = max(sum(seconds) / self.side_by_side, longest)
+        alone = f"alone on {self.costs[0].device}{f', each of {self.ranks} ranks' if self.ranks > 1 else ''}"
         return (
-            f"{min(rates):,.0f} to {max(rates):,.0f} images/s in training, alone on {self.costs[0].device}; "
+            f"{min(rates):,.0f} to {max(rates):,.0f} images/s in training, {alone}; "
             f"{_duration(longest)} the longest trial, {_duration(whole)} in all with {self.side_by_side} at a time; "
             "more if they slow each other down, less if rungs stop some"
         )
@@ -157,11 +174,12 @@ def print_list(plan: Plan, threads: int, gpus: float | None) -> None:
     size = f"{len(problems)} that cannot be built at {plan.recipe.img_size} px"
     print(f"space {space.name}: {len(space)} candidates, {len(published)} published, {size}")
     sizes = {str(candidate): counts[candidate] for candidate in [*_candidates(asked), *plan.candidates]}
-    kind, side_by_side = trial_device(threads, gpus)
-    costs = [
-        measure(Candidate.parse(name), plan.recipe, *shape[1:], kind, threads, memory=False) for name in extremes(sizes)
-    ]
-    preflight = Preflight(plan.recipe, plan.data, sizes, costs, side_by_side)
+    share, side_by_side = share_here(threads, gpus)
+    costs = [measure(Candidate.parse(name), plan.recipe, *shape[1:], share, memory=False) for name in extremes(sizes)]
+    decoding = decoding_speed(plan.data, plan.recipe) if isinstance(plan.data, ImageStream) else None
+    preflight = Preflight(
+        plan.recipe, plan.data, sizes, costs, side_by_side, share.ranks, _loader(decoding, costs, share)
+    )
     print("\n".join([*preflight.lines(asked, pending, plan), "measured on this machine; nothing was launched"]))
 
 
@@ -171,8 +189,18 @@ def print_preflight(plan: Plan, asked: list[TrialRecord], pending: list[TrialRec
     sizes = {str(candidate): size for candidate, size in counts.items()}
     if not (costs := measure_costs(plan, cluster, extremes(sizes))):
         return
-    preflight = Preflight(plan.recipe, plan.data, sizes, costs, cluster.side_by_side)
+    decoding = cluster.decoding_speed(plan.data, plan.recipe) if isinstance(plan.data, ImageStream) else None
+    loader = _loader(decoding, costs, cluster.share)
+    cluster.workers = loader.workers if loader else 0
+    preflight = Preflight(plan.recipe, plan.data, sizes, costs, cluster.side_by_side, cluster.share.ranks, loader)
     print("\n".join(preflight.lines(asked, pending, plan)), flush=True)
+
+
+def _loader(decoding: float | None, costs: Sequence[Cost | CostRecord], share: Share) -> Loader | None:
+    """Enough processes for the fastest of the measured candidates; None for images in memory."""
+    if decoding is None:
+        return None
+    return Loader.for_model(decoding, max(cost.train_images_per_second for cost in costs), share)
 
 
 def _candidates(trials: Sequence[TrialRecord]) -> list[Candidate]:

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from trainers.recipes import DIGITS, RECIPES
+from trainers.recipes import ABLATION, DIGITS, IMAGENET, RECIPES
 
 
 def test_the_budget_is_the_schedule_unless_it_stops_early():
@@ -15,6 +15,18 @@ def test_the_budget_is_the_schedule_unless_it_stops_early():
 
 def test_rungs_lie_below_the_budget():
     assert replace(DIGITS, epochs=18, first_rung=2, rung_factor=3).rungs == [2, 6]
+
+
+def test_the_papers_ablations_are_its_whole_training_read_early():
+    assert (IMAGENET.budget, ABLATION.budget) == (310, 160)
+    assert replace(ABLATION, name="imagenet", stop_epoch=None) == IMAGENET
+    assert ABLATION.rungs == [20, 60]
+
+
+def test_a_field_at_its_default_is_no_part_of_the_fingerprint():
+    assert replace(DIGITS, mixup=0.0).choices() == DIGITS.choices()
+    assert "mixup" not in DIGITS.choices()
+    assert replace(DIGITS, mixup=0.1).fingerprint != DIGITS.fingerprint
 
 
 def test_the_fingerprint_changes_with_the_fields():
@@ -41,6 +53,21 @@ def test_senseless_recipes_are_refused(wrong):
 
 def test_every_recipe_is_listed_under_its_name():
     assert {name: recipe.name for name, recipe in RECIPES.items()} == {name: name for name in RECIPES}
+
+
+def test_the_learning_rate_of_the_imagenet_recipes(shapes):
+    """By hand: warm-up from 1e-6 to 8e-3 in 20 epochs, the cosine of 300 epochs, the floor of 1e-5."""
+    from searchspace.candidate import Candidate
+    from trainers.training import Trainer
+
+    recipe = replace(IMAGENET, backbone="caformer_micro", img_size=16, streamed=False)
+    trainer = Trainer(Candidate.parse("caformer_micro-dwconv-dwconv-attn-attn"), recipe, shapes, seed=0)
+    cosine = {epoch: 1e-5 + 7.99e-3 * (1 + math.cos(math.pi * epoch / 300)) / 2 for epoch in (20, 160)}
+    wanted = {0: 1e-6, 10: 0.0040005, **cosine, 300: 1e-5, 309: 1e-5}
+    assert wanted[160] == pytest.approx(3.5874e-3, abs=1e-7)
+    for epoch, lr in wanted.items():
+        trainer.schedule.step(epoch)
+        assert trainer.optimizer.param_groups[0]["lr"] == pytest.approx(lr, rel=1e-9)
 
 
 def test_the_schedule_is_a_warm_up_a_cosine_and_a_floor(shapes, quick):

@@ -121,11 +121,12 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
 
 
-def trial_device(threads: int, gpus: float | None) -> tuple[str, int]:
-    """Torch's name for the kind of device that a trial of this share uses on this machine; how many run at a time."""
+def share_here(threads: int, gpus: float | None) -> tuple[Share, int]:
+    """A trial's share of this machine, and how many such trials run at a time."""
     if torch.cuda.is_available() and gpus != 0:
-        return "cuda", max(1, int(torch.cuda.device_count() / (gpus or 1)))
-    return "cpu", max(1, (os.cpu_count() or 1) // threads)
+        ranks = max(1, int(gpus or 1))
+        return Share(device="cuda", threads=threads, ranks=ranks), max(1, int(torch.cuda.device_count() / (gpus or 1)))
+    return Share(threads=threads), max(1, (os.cpu_count() or 1) // threads)
 
 
 def device_here(share: Share) -> str:

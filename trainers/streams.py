@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from trainers.data import IMAGE_SUFFIXES, TEST_SPLITS, Array, class_names, decode, test_split
+from trainers.data import IMAGE_SUFFIXES, TEST_SPLITS, Array, ImageData, class_names, decode, load, test_split
+from trainers.recipes import Recipe
 
 if TYPE_CHECKING:
     from timm.data.readers.reader import Reader
@@ -93,6 +94,11 @@ class ImageStream:
             if not 0 <= rows.labels.min() <= rows.labels.max() < len(self.classes):
                 found = f"{rows.labels.min()} to {rows.labels.max()}"
                 raise ValueError(f"{self.name}: {split} labels {found}, expected 0 to {len(self.classes) - 1}")
+
+
+def open_data(data: str, recipe: Recipe) -> ImageData | ImageStream:
+    """The data set of this name or path as the recipe takes it: streamed or in memory; ValueError or OSError if not."""
+    return find(data) if recipe.streamed else load(data, recipe.img_size)
 
 
 def find(data: str) -> ImageStream:
