@@ -85,6 +85,7 @@ class Cluster:
             TuneTrial,
             data=plan.data,
             recipe=plan.recipe,
+            weights=plan.weights,
             checkpoints=folder / "checkpoints",
             device=self.kind,
             threads=self.cpus,

@@ -74,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
     add("--space", required=True, metavar="NAME", help=f"what is searched: {names}, or a Python file of your own")
     add("--recipe", choices=RECIPES, default="digits", help="how it is trained (%(default)s)")
     add("--data", help="folder of class folders, of Parquet files, or torch/<name>:<root> to download to")
+    add("--init", metavar="WEIGHTS", help="begin with timm's (pretrained), or with those of a .safetensors file")
     add("--study", help="name of the study (the space, and the recipe unless it is digits)")
     add("--results", type=Path, default=Path("results/runs"), metavar="DIR", help="(%(default)s)")
     add("--seeds", type=int, default=1, metavar="K", help="seeds per candidate (%(default)s)")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from results.records import TrialRecord
     from results.store import Study
     from trainers.data import ImageData
+    from trainers.streams import ImageStream
+    from trainers.warm import Weights
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,12 @@ class Plan:
 
     space: SearchSpace
     recipe: Recipe
-    data: ImageData
+    data: ImageData | ImageStream
     candidates: list[Candidate]  # what is trained in any case: published first, then the baseline
     seeds: int
     study: Study
     how: How
+    weights: Weights | None = None  # that every trial begins with
 
     def settings(self) -> dict[str, Any]:
         """What must not change within a study, and beside it under `report` what its rows are called."""
@@ -123,7 +126,8 @@ class Plan:
 def make_plan(args: argparse.Namespace) -> Plan:
     """Check the command line and load the data; ValueError or OSError in one line if it cannot be done."""
     from results.store import Study
-    from trainers.data import load, validation_split
+    from trainers.data import validation_split
+    from trainers.streams import open_data
 
     for name, least in (("seeds", 1), ("trials", 0), ("gpus_per_trial", 0), ("cpus_per_trial", 1)):
         if (value := getattr(args, name)) is not None and not value >= least:
@@ -144,12 +148,17 @@ def make_plan(args: argparse.Namespace) -> Plan:
     others = len(space) - sum(candidate in space for candidate in {*problems, *candidates})
     if args.trials > others:
         raise ValueError(f"{args.trials} trials beyond the published ones, but space {space.name!r} has {others}")
+    weights = None
+    if args.init or recipe.mixers_first:
+        from trainers.warm import warm_start
+
+        recipe, weights = warm_start(recipe, args.init)
     if source == "digits":
         print("data: scikit-learn's digits, embedded; for real images: --recipe cifar10 --data DIR", flush=True)
-    data = load(source, recipe.img_size)
+    data = open_data(source, recipe)
     # A class that is too small to be split is found here, and not by every trial.
     validation_split(data.train_labels, recipe.val_fraction)
-    return Plan(space, recipe, data, candidates, args.seeds, Study(study_name, args.results), how)
+    return Plan(space, recipe, data, candidates, args.seeds, Study(study_name, args.results), how, weights)
 
 
 def make_how(args: argparse.Namespace, epochs: int) -> How:

@@ -61,6 +61,7 @@ def _facts(trials: pd.DataFrame, settings: dict) -> dict[str, str]:
         "space": f"{settings['space']} on {settings['backbone']}",
         "data": f"{data['name']}, fingerprint {data['fingerprint']}",
         "recipe": f"{recipe['name']}: {settings['budget']} epochs at {recipe['img_size']} px",
+        "begun with": recipe.get("init") or "",
         "trials": f"{len(trials)}: {candidates} candidates, up to {seeds} seeds each",
         "device": main_device(trials),
         "torch": ", ".join(sorted(set(trials["torch"]) - {""})),

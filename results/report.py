@@ -166,7 +166,8 @@ def _add_effects(report: Report, trials: pd.DataFrame, settings: dict, title: st
 
 def _data(settings: dict) -> str:
     recipe = settings["recipe"]
-    return f"{settings['data']['name']} at {recipe['img_size']} px, recipe {recipe['name']}"
+    start = f" from weights {recipe['init']}" if recipe.get("init") else ""
+    return f"{settings['data']['name']} at {recipe['img_size']} px, recipe {recipe['name']}{start}"
 
 
 def _epochs(settings: dict) -> str:

@@ -9,10 +9,15 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from orchestrate import main as orchestrate
+from orchestrate import parser as command_line
+from plan import make_plan
 from searchspace.backbones import build
 from searchspace.candidate import Candidate
 from storage import Folder
 from trainers import warm
+from trainers.__main__ import main as trainers_main
+from trainers.recipes import RECIPES
 from trainers.run import Run, run
 from trainers.share import Share
 from trainers.training import Trainer
@@ -198,8 +203,8 @@ def test_weights_travel_as_bytes():
     ("init", "backbone", "wanted"),
     [
         ("pretrained", "caformer_micro", "timm has no weights of caformer_micro, .*: name a .safetensors file instead"),
-        ("nowhere.safetensors", "caformer_micro", "no weights at .*nowhere.safetensors, expected pretrained or"),
-        ("model.pth", "caformer_micro", "weights from .*model.pth, expected pretrained or a .safetensors file"),
+        ("nowhere.safetensors", "caformer_micro", "no weights at .*nowhere.safetensors, expected pretrained, or"),
+        ("model.pth", "caformer_micro", "weights from .*model.pth, expected pretrained, or a .safetensors file"),
         ("text.safetensors", "caformer_micro", "text.safetensors is no safetensors file: "),
         ("empty.safetensors", "caformer_micro", "empty.safetensors is no safetensors file: "),
         ("folder.safetensors", "caformer_micro", "folder.safetensors"),
@@ -289,3 +294,44 @@ def test_a_warm_start_is_ahead_of_a_cold_one(shapes, quick, tmp_path):
     recipe = replace(quick, epochs=1, warmup_epochs=0, mixers_first=1, lr=1e-4)  # too little to learn anew
     with_weights, without = (next(started(recipe, shapes, start).epochs()).val_loss for start in (weights, None))
     assert with_weights < without / 2
+
+
+def saved(folder, placement=BASE, classes=10, img_size=32):
+    file = folder / "model.safetensors"
+    save_file(weights_of(placement, classes=classes, img_size=img_size).tensors, file)
+    return str(file)
+
+
+def test_a_plan_holds_the_weights_and_its_trials_are_others(tmp_path):
+    def plan(*arguments):
+        return make_plan(command_line().parse_args(["--space", "placement", "--results", str(tmp_path), *arguments]))
+
+    cold, begun = plan(), plan("--init", saved(tmp_path))
+    assert (cold.weights, cold.recipe.init) == (None, None)
+    assert begun.recipe.init == str(begun.weights)
+    assert begun.trial(begun.candidates[0], 0).key != cold.trial(cold.candidates[0], 0).key
+    with cold.study.owned():
+        cold.study.begin(cold.settings())
+        record = cold.trial(cold.candidates[0], 0)
+        cold.study.write("trials", record.key, [record])
+        with pytest.raises(ValueError, match=f"recipe.init None, now '{begun.recipe.init}'; choose another name"):
+            begun.study.begin(begun.settings())
+
+
+@pytest.mark.parametrize("arguments", [["--recipe", "finetune", "--data", "x"], ["--init", "nowhere"]])
+def test_a_command_without_weights_that_it_needs_gets_one_line(tmp_path, capsys, arguments):
+    for program, command in (
+        (orchestrate, ["--space", "placement", "--results", str(tmp_path / "runs")]),
+        (trainers_main, ["caformer_micro-dwconv-cska-attn-attn"]),
+    ):
+        assert program([*command, *arguments]) == 2
+        assert re.fullmatch(r"\S+: error: [^\n]*pretrained, or a .safetensors file\n", capsys.readouterr().err)
+
+
+def test_one_trial_from_the_command_line_begins_with_a_file(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(RECIPES, "digits", RECIPES["digits"].cut(1))
+    losses = []
+    for arguments in ([], ["--init", saved(tmp_path)]):
+        assert trainers_main([str(CANDIDATE), *arguments]) == 0
+        losses.append(re.search(r"epoch   1/1  train loss (\S+)", capsys.readouterr().out)[1])
+    assert losses[0] != losses[1]

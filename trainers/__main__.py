@@ -60,6 +60,7 @@ def _train_parser() -> argparse.ArgumentParser:
     parser.add_argument("candidate", help="such as caformer_micro-dwconv-cska-attn-attn")
     parser.add_argument("--recipe", choices=RECIPES, default="digits")
     parser.add_argument("--data", help="as for orchestrate.py; the recipe's own by default")
+    parser.add_argument("--init", metavar="WEIGHTS", help="pretrained, or a .safetensors file: as for orchestrate.py")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--checkpoints", type=Path, metavar="DIR", help="save every epoch here, and go on from here")
     return parser
@@ -73,8 +74,13 @@ def _train(args: argparse.Namespace) -> int:
 
     from trainers.data import load
     from trainers.training import Trainer
+    from trainers.warm import warm_start
 
-    trainer = Trainer(candidate, recipe, load(source, recipe.img_size), args.seed, args.checkpoints)
+    weights = None
+    if args.init or recipe.mixers_first:
+        recipe, weights = warm_start(recipe, args.init)
+    data = load(source, recipe.img_size)
+    trainer = Trainer(candidate, recipe, data, args.seed, args.checkpoints, weights=weights)
     for epoch in trainer.epochs():
         print(
             f"epoch {epoch.epoch:3}/{recipe.budget}  train loss {epoch.train_loss:.4f}  "

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from searchspace.backbones import build
 from searchspace.candidate import Candidate
+from trainers.recipes import Recipe
 
 import timm
 
@@ -65,6 +66,14 @@ def load_weights(init: str, backbone: str) -> Weights:
         weights = Weights(candidate, candidate, _read(file))
     _check(weights, init, backbone)
     return weights
+
+
+def warm_start(recipe: Recipe, init: str | None) -> tuple[Recipe, Weights]:
+    """The recipe for a training that begins with the weights that `init` names, and these; as load_weights does."""
+    if not init:
+        raise ValueError(f"recipe {recipe.name!r} needs --init: pretrained, or a .safetensors file")
+    weights = load_weights(init, recipe.backbone)
+    return replace(recipe, init=str(weights)), weights
 
 
 def take_over(model: nn.Module, candidate: Candidate, weights: Weights) -> set[str]:
@@ -143,11 +152,11 @@ def _pretrained(backbone: str) -> Weights:
 
 def _read(file: Path) -> dict[str, Tensor]:
     if file.suffix != ".safetensors":
-        raise ValueError(f"weights from {file}, expected pretrained or a .safetensors file")
+        raise ValueError(f"weights from {file}, expected pretrained, or a .safetensors file")
     try:
         return load(file.read_bytes())
     except FileNotFoundError:
-        raise FileNotFoundError(f"no weights at {file}, expected pretrained or a .safetensors file") from None
+        raise FileNotFoundError(f"no weights at {file}, expected pretrained, or a .safetensors file") from None
     except SafetensorError as error:
         raise ValueError(f"{file} is no safetensors file: {str(error).splitlines()[0]}") from error
 
