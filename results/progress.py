@@ -48,6 +48,10 @@ class Progress:
             self._last_line = time.monotonic()
             self.console.print(f"{self._summary()}  |  {_describe(record)}", soft_wrap=True)
 
+    def say(self, line: str) -> None:
+        """Something that happened, above the live table."""
+        self.console.print(line, soft_wrap=True)
+
     def _summary(self) -> str:
         states = Counter(record.status for record in self.records.values())
         ended = sum(number for status, number in states.items() if status != "running")

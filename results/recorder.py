@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,6 +13,8 @@ from results.progress import Progress
 from results.records import ENDED, EpochRecord, TrialRecord
 from results.refresh import Refresher
 from results.store import Study
+
+MOST_DEATHS = 3  # of a trial's process, without an epoch between them
 
 
 class Recorder:
@@ -29,6 +32,7 @@ class Recorder:
         epochs = study.epochs()
         curves = {key: rows.tolist() for key, rows in epochs.groupby("key")["top1"]}
         self.curves: dict[str, list[float]] = {key: curves.get(key, []) for key in self.records}
+        self.deaths: Counter[str] = Counter()
 
     def add(self, record: TrialRecord) -> None:
         """One more trial, the last in order."""
@@ -46,6 +50,8 @@ class Recorder:
     def reported(self, key: str, result: dict[str, Any]) -> None:
         """The trial has one more epoch; `result["history"]` holds all of them, so that a lost report is made good."""
         record, history = self.records[key], result["history"]
+        if result["epoch"] > record.epoch:
+            del self.deaths[key]
         self.study.write("epochs", key, [_epoch_record(record, epoch) for epoch in history])
         self.curves[key] = [epoch["top1"] for epoch in history]
         self._write(
@@ -56,7 +62,12 @@ class Recorder:
             seconds=sum(epoch["seconds"] for epoch in history),
             device=result["device"],
             torch=result["torch"],
+            ranks=result["ranks"],
+            micro_batch=result["micro_batch"],
+            accumulation=result["accumulation"],
         )
+        if self.progress and result["note"]:
+            self.progress.say(f"{record.candidate} seed {record.seed}: {result['note']}")
 
     def ended(self, key: str, result: dict[str, Any]) -> None:
         """The trial is over: at its budget, diverged, or else stopped at a rung, where it may be promoted."""
@@ -70,6 +81,15 @@ class Recorder:
         """The trial raised; `error` is its traceback."""
         lines = error.strip().splitlines() or ["unknown error"]
         self._write(key, status="failed", error=lines[-1])
+
+    def died(self, key: str, how: str) -> None:
+        """The trial's process or node is gone; `how` it died. It goes on, unless that was tried and of no use."""
+        self.deaths[key] += 1
+        if self.deaths[key] == MOST_DEATHS:
+            self.failed(key, f"{how} {MOST_DEATHS} times")
+        elif self.progress:
+            record = self.records[key]
+            self.progress.say(f"{record.candidate} seed {record.seed}: {how}; goes on from epoch {record.epoch}")
 
     def _write(self, key: str, **changes: Any) -> None:
         self.records[key] = replace(self.records[key], **changes)

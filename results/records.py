@@ -51,6 +51,9 @@ class TrialRecord:
     code: Annotated[str | None, "changes when any module that trains does"] = None
     reused: Annotated[str | None, "the study that trained it first, if not this one"] = None
     reused_epochs: Annotated[int | None, "how many epochs that study has trained"] = None
+    ranks: Annotated[int | None, "processes that trained together, on a GPU each"] = None
+    micro_batch: Annotated[int | None, "images of one pass of a rank; smaller than asked for if memory was"] = None
+    accumulation: Annotated[int | None, "passes of an optimizer step"] = None
 
 
 @dataclass(frozen=True, kw_only=True)

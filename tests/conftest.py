@@ -21,6 +21,8 @@ REPORT = {
     "rungs": [2],
 }
 
+PASSES = {"ranks": 1, "micro_batch": 64, "accumulation": 1, "note": None}  # of a result, as a trial alone reports it
+
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 

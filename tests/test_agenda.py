@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from conftest import PASSES
 from test_plan import OWN
 
 from agenda import make_search, spared_candidates
@@ -39,7 +40,7 @@ def end(agenda, record, epochs, top1=90.0):
     """What the recorder hears of a trial, as cluster.py tells it."""
     row = {"train_loss": 1.0, "val_loss": 1.0, "top1": top1, "lr": 0.1, "seconds": 1.0, "finished_at": 0}
     history = [{**row, "epoch": epoch} for epoch in range(1, epochs + 1)]
-    result = {"epoch": epochs, "history": history, "test_top1": None, "device": "CPU", "torch": "2"}
+    result = {"epoch": epochs, "history": history, "test_top1": None, "device": "CPU", "torch": "2", **PASSES}
     agenda.recorder.reported(record.key, result)
     agenda.recorder.ended(record.key, {"diverged": False, "finished": epochs == BUDGET})
     agenda.over(record)

@@ -6,7 +6,7 @@ from io import BytesIO, StringIO
 
 import pandas as pd
 import pytest
-from conftest import REPORT, trial_record
+from conftest import PASSES, REPORT, trial_record
 from rich.console import Console
 
 from results.__main__ import main
@@ -30,8 +30,20 @@ def result(epochs, top1=90.0, **changes):
         "torch": "2",
         "diverged": False,
         "finished": False,
+        **PASSES,
         **changes,
     }
+
+
+def test_smaller_passes_are_recorded_and_said(study):
+    shown, record = StringIO(), trial_record(BASE)
+    console = Console(file=shown, width=200)
+    note = "256 images at a time do not fit into memory: goes on with 128 x 2"
+    smaller = {"micro_batch": 128, "accumulation": 2, "note": note}
+    Recorder(study, [record], Progress([], console=console)).reported(record.key, result(1, **smaller))
+    row = study.trials().iloc[0]
+    assert (row["ranks"], row["micro_batch"], row["accumulation"]) == (1, 128, 2)
+    assert f"{BASE} seed 0: {note}" in shown.getvalue()
 
 
 def test_an_epoch_is_recorded_as_it_is_reported(study, quiet):

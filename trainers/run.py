@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -81,6 +82,7 @@ def run(task: Run) -> Iterator[Result]:
             for result in _once(task):
                 task, deaths = replace(task, reported=result["epoch"]), 0
                 yield {**result, "note": note}
+                note = None
             return
         except torch.OutOfMemoryError as error:
             task, note = _smaller(task, error)
@@ -89,6 +91,7 @@ def run(task: Run) -> Iterator[Result]:
             if deaths == MOST_DEATHS:
                 raise
             note = f"{error}; went on from the last checkpoint"
+        gc.collect()  # what the failed one held of the device's memory
 
 
 def _once(task: Run) -> Iterator[Result]:
@@ -106,8 +109,6 @@ def _smaller(task: Run, error: Exception) -> tuple[Run, str]:
     least = 2 if task.recipe.mixes else 1
     if tried // 2 < least:
         raise error
-    if task.share.device == "cuda":
-        torch.cuda.empty_cache()
     micro = tried // 2
     note = f"{tried} images at a time do not fit into memory: goes on with {micro} x {-(-share // micro)}"
     return replace(task, micro_batch=micro), note
