@@ -5,24 +5,26 @@ import sys
 
 import pytest
 
-OURS = {"searchspace", "trainers", "schedulers", "results", "orchestrate", "plan", "agenda", "preflight", "cluster"}
+ROOMS = {"searchspace", "trainers", "schedulers", "results"}
+OURS = ROOMS | {"orchestrate", "plan", "agenda", "preflight", "cluster", "storage"}
 LIGHT = {"torch", "timm", "ray", "optuna", "sklearn"}
 DECIDES = {"torch", "timm", "ray"} | OURS - {"schedulers"}
 FORBIDDEN = {
+    "storage": LIGHT | {"pandas", "pyarrow", "numpy"} | OURS - {"storage"},
     "searchspace.candidate": LIGHT | OURS - {"searchspace"},
     "searchspace.spaces": LIGHT | OURS - {"searchspace"},
     "searchspace.own": LIGHT | OURS - {"searchspace"},
     "searchspace.backbones": {"ray", "optuna"} | OURS - {"searchspace"},
     "trainers.recipes": LIGHT | OURS - {"trainers"},
     "trainers.data": LIGHT | OURS - {"trainers"},
-    "trainers.trial": {"ray", "optuna"} | OURS - {"searchspace", "trainers"},
+    "trainers.trial": {"ray", "optuna"} | OURS - {"searchspace", "trainers", "storage"},
     "schedulers": LIGHT | {"numpy"} | OURS - {"schedulers"},
     "schedulers.budget": LIGHT | {"numpy"} | OURS - {"schedulers"},
     **{f"schedulers.{name}": DECIDES for name in ("search", "rungs", "racing", "samplers", "gp", "tpe")},
-    "results.store": {"torch", "timm", "ray", "optuna"} | OURS - {"results"},
-    "results.recorder": {"torch", "timm", "ray", "optuna"} | OURS - {"results"},
-    "results.report": {"torch", "timm", "ray", "optuna"} | OURS - {"results"},
-    "results.refresh": {"torch", "timm", "ray", "optuna", "scipy", "matplotlib"} | OURS - {"results"},
+    "results.store": {"torch", "timm", "ray", "optuna"} | OURS - {"results", "storage"},
+    "results.recorder": {"torch", "timm", "ray", "optuna"} | OURS - {"results", "storage"},
+    "results.report": {"torch", "timm", "ray", "optuna"} | OURS - {"results", "storage"},
+    "results.refresh": {"torch", "timm", "ray", "optuna", "scipy", "matplotlib"} | OURS - {"results", "storage"},
     "agenda": {"ray", "optuna", "orchestrate", "cluster", "preflight"},
     "preflight": {"ray", "optuna", "orchestrate", "cluster", "agenda"},
     "plan": LIGHT | {"pandas", "pyarrow", "numpy"},
