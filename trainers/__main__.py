@@ -7,10 +7,10 @@ import argparse
 import re
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from searchspace.candidate import Candidate
 from searchspace.own import find_space
+from storage import Folder
 from trainers.recipes import RECIPES
 
 CHECKPOINT = "results/runs/STUDY/checkpoints/KEY (its newest epoch), an epoch-NNNN folder in it, or an export"
@@ -61,36 +61,47 @@ def _train_parser() -> argparse.ArgumentParser:
     parser.add_argument("--recipe", choices=RECIPES, default="digits")
     parser.add_argument("--data", help="as for orchestrate.py; the recipe's own by default")
     parser.add_argument("--init", metavar="WEIGHTS", help="pretrained, or a .safetensors file: as for orchestrate.py")
+    parser.add_argument("--epochs", type=_positive, metavar="N", help="end after N epochs of the recipe's schedule")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--checkpoints", type=Path, metavar="DIR", help="save every epoch here, and go on from here")
+    parser.add_argument(
+        "--ranks", type=_positive, metavar="K", default=1, help="processes, on a GPU each (%(default)s)"
+    )
+    parser.add_argument(
+        "--checkpoints", metavar="DIR", help="save every epoch here, a folder or URI, and go on from here"
+    )
     return parser
 
 
 def _train(args: argparse.Namespace) -> int:
     candidate, recipe = Candidate.parse(args.candidate), RECIPES[args.recipe]
+    recipe = recipe if args.epochs is None else recipe.cut(args.epochs)
     if not 0 <= args.seed < 2**32:
         raise ValueError(f"seed {args.seed}, expected 0 to {2**32 - 1}")
     source = recipe.source(args.data)
 
-    from trainers.data import load
-    from trainers.training import Trainer
+    from trainers.run import Run, run
+    from trainers.share import here
+    from trainers.streams import open_data
     from trainers.warm import warm_start
 
-    weights = None
+    share, weights = here(args.ranks), None
     if args.init or recipe.mixers_first:
         recipe, weights = warm_start(recipe, args.init)
-    data = load(source, recipe.img_size)
-    trainer = Trainer(candidate, recipe, data, args.seed, args.checkpoints, weights=weights)
-    for epoch in trainer.epochs():
+    data, folder = open_data(source, recipe), Folder(args.checkpoints) if args.checkpoints else None
+    task = Run(str(candidate), recipe, data, args.seed, folder, share, recipe.budget, weights=weights)
+    for result in run(task):
+        epoch = result["history"][-1]
+        if result["note"]:
+            print(result["note"])
         print(
-            f"epoch {epoch.epoch:3}/{recipe.budget}  train loss {epoch.train_loss:.4f}  "
-            f"val loss {epoch.val_loss:.4f}  val top-1 {epoch.top1:.2f} %  {epoch.seconds:.1f} s",
+            f"epoch {epoch['epoch']:3}/{recipe.budget}  train loss {epoch['train_loss']:.4f}  "
+            f"val loss {epoch['val_loss']:.4f}  val top-1 {epoch['top1']:.2f} %  {epoch['seconds']:.1f} s",
             flush=True,
         )
-    if trainer.history[-1].diverged:
-        print(f"{candidate} diverged at epoch {len(trainer.history)}")
+    if result["diverged"]:
+        print(f"{candidate} diverged at epoch {result['epoch']}")
         return 1
-    print(f"{candidate}: test top-1 {trainer.test():.2f} %")
+    print(f"{candidate}: test top-1 {result['test_top1']:.2f} %")
     return 0
 
 

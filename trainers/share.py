@@ -1,7 +1,8 @@
-"""What one trial gets of its machine. No torch here."""
+"""What one trial gets of its machine. No torch here, but to look for GPUs."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 
@@ -17,3 +18,15 @@ class Share:
     ranks: int = 1
     workers: int = 0
     memory: float = 1.0
+
+
+def here(ranks: int) -> Share:
+    """All of this machine for so many ranks; ValueError if it has fewer GPUs, unless it has none."""
+    import torch
+
+    threads, gpus = max(1, (os.cpu_count() or 1) // ranks), torch.cuda.device_count()
+    if not gpus:
+        return Share(threads=threads, ranks=ranks)
+    if ranks > gpus:
+        raise ValueError(f"{ranks} ranks, expected at most {gpus}, the GPUs of this machine")
+    return Share(device="cuda", threads=threads, ranks=ranks, workers=max(1, threads - 1))
