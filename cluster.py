@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import shutil
 import signal
+import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,8 @@ os.environ |= {  # read by Ray when it is imported
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Interrupts is ours
     "TUNE_MAX_PENDING_TRIALS_PG": "1000",  # Jobs says how many; Tune would start the processes of trials one by one
 }
+if {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys() or Path("~/.ray/auth_token").expanduser().exists():
+    os.environ.setdefault("RAY_AUTH_MODE", "token")  # a cluster that asks for none takes it too
 
 import ray
 from ray import tune
@@ -30,38 +35,58 @@ from results.records import TrialRecord
 from searchspace.candidate import Candidate
 from searchspace.own import VARIABLE
 from trainers.cost import Cost, device_here, measure
+from trainers.loading import decoding_speed
 from trainers.recipes import Recipe
+from trainers.share import Share
+from trainers.streams import ImageStream
 from trainers.trial import Trial
+
+# What the raylet says of dead workers would go through the live table; the trial's line says it.
+ray._private.worker._worker_logs_enabled = False
+
+FRAME = '\n  File "'  # of a traceback: in the text of an exception, never in that of a dead process or node
 
 
 class Cluster:
-    """Ray, and the share of it that each trial gets. A context manager; ValueError if no node can hold a trial."""
+    """Ray, and the share of it that each trial gets. A context manager.
+
+    ValueError if there is no cluster at the address, or no node can hold a trial.
+    """
 
     def __init__(self, address: str | None, cpus: int | None, gpus: float | None, dashboard: bool) -> None:
         local: dict[str, Any] = {} if address else {"include_dashboard": dashboard, "dashboard_host": "127.0.0.1"}
         # Where the file of one's own mixers is, for the trials' processes; on other nodes it must lie there too.
         own = {name: os.environ[name] for name in (VARIABLE,) if name in os.environ}
         local |= {"runtime_env": {"env_vars": own}} if own else {}
-        context = ray.init(address or "local", log_to_driver=False, logging_level=logging.CRITICAL, **local)
+        self.dashboard_url = _init(address, local).dashboard_url
         logging.getLogger("ray").setLevel(logging.CRITICAL)
-        self.dashboard_url = context.dashboard_url
+        self.workers = 0  # of each rank's loader
+        self._counted, self._side_by_side = -math.inf, 1
         try:
-            self.cpus, self.gpus = _share(cpus, gpus)
+            self.cpus, self.gpus = _cpus_and_gpus(cpus, gpus)
         except ValueError:
             ray.shutdown()
             raise
 
     @property
-    def kind(self) -> str:
-        """Torch's name for the kind of device that a trial uses."""
-        return "cuda" if self.gpus else "cpu"
+    def share(self) -> Share:
+        """What a trial gets of its node: with several GPUs, a rank on each."""
+        ranks = max(1, int(self.gpus))
+        return Share(
+            device="cuda" if self.gpus else "cpu",
+            threads=max(1, self.cpus // ranks),
+            ranks=ranks,
+            workers=self.workers,
+            memory=self.gpus if 0 < self.gpus < 1 else 1.0,
+        )
 
     @property
     def side_by_side(self) -> int:
-        """Trials that run at a time."""
-        wanted = [("CPU", self.cpus), *([("GPU", self.gpus)] if self.gpus else [])]
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        return max(1, sum(int(min(node.get(name, 0) / each for name, each in wanted)) for node in nodes))
+        """Trials that run at a time on the nodes that are there now; at least 1, which waits where no node holds it."""
+        if time.monotonic() > self._counted + 1:
+            number = sum(_holds(node, self.cpus, self.gpus) for node in _nodes())
+            self._counted, self._side_by_side = time.monotonic(), max(1, number)
+        return self._side_by_side
 
     def __enter__(self) -> Cluster:
         return self
@@ -87,8 +112,7 @@ class Cluster:
             recipe=plan.recipe,
             weights=plan.weights,
             checkpoints=folder / "checkpoints",
-            device=self.kind,
-            threads=self.cpus,
+            share=self.share,
         )
         interrupts = Interrupts()
         scratch = folder / "ray"  # Tune's own files: never read, gone at the end
@@ -115,11 +139,15 @@ class Cluster:
 
     def device(self) -> str:
         """The name of the device that a trial runs on."""
-        return self._call(device_here, self.kind, self.cpus)
+        return self._call(device_here, self.share)
 
     def measure(self, candidate: Candidate, recipe: Recipe, channels: int, num_classes: int) -> Cost:
         """The cost of a candidate in a trial's share, asked for while nothing else runs. RuntimeError if it fails."""
-        return self._call(measure, candidate, recipe, channels, num_classes, self.kind, self.cpus)
+        return self._call(measure, candidate, recipe, channels, num_classes, self.share)
+
+    def decoding_speed(self, data: ImageStream, recipe: Recipe) -> float:
+        """Images per second that one process of a trial's node decodes. RuntimeError if it fails."""
+        return self._call(decoding_speed, data, recipe)
 
     def _call(self, work: Any, *arguments: Any) -> Any:
         try:
@@ -128,18 +156,45 @@ class Cluster:
             raise RuntimeError(str(error).strip().splitlines()[-1]) from error
 
 
-def _share(cpus: int | None, gpus: float | None) -> tuple[int, float]:
-    """CPUs and GPUs of one trial: as asked, or one GPU where there are any and its part of the CPUs."""
-    total = ray.cluster_resources()
-    cards = total.get("GPU", 0)
-    gpus = float(cards > 0) if gpus is None else gpus
-    cpus = cpus or max(1, int(total["CPU"] * gpus / cards) if cards else 1)
+def _init(address: str | None, options: dict[str, Any]) -> Any:
+    """Start Ray here or join it; ValueError in one line if it cannot be joined."""
+    if not address:
+        return ray.init("local", log_to_driver=False, logging_level=logging.CRITICAL, **options)
+    host, _, port = address.rpartition(":")
+    if address != "auto" and (not host or "/" in host or not port.isdigit()):
+        raise ValueError(f"--address {address}, expected HOST:PORT or auto")
+    try:
+        if address != "auto":  # where nothing listens, Ray tries for minutes
+            socket.create_connection((host, int(port)), timeout=5).close()
+        return ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL, **options)
+    except (OSError, OverflowError, RuntimeError, ray.exceptions.RayError) as error:
+        raise ValueError(f"no Ray cluster to join at {address}: {' '.join(str(error).split())[:300]}") from error
+
+
+def _nodes() -> list[dict[str, float]]:
+    """What each living node has."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def _holds(node: dict[str, float], cpus: int, gpus: float) -> int:
+    """How many trials of such a share fit on the node; one that has a fraction of a GPU is never spread over two."""
+    by_cpus, cards = int(node.get("CPU", 0) / cpus), int(node.get("GPU", 0))
+    if not gpus:
+        return by_cpus
+    return min(by_cpus, cards * int(1 / gpus) if gpus < 1 else int(cards / gpus))
+
+
+def _cpus_and_gpus(cpus: int | None, gpus: float | None) -> tuple[int, float]:
+    """CPUs and GPUs of one trial: as asked, or one GPU where there are any and its part of its node's CPUs."""
+    nodes = _nodes()
+    gpus = float(any(node.get("GPU", 0) for node in nodes)) if gpus is None else gpus
     if gpus > 1 and gpus != int(gpus):
         raise ValueError(f"{gpus:g} GPUs a trial, expected a fraction of one or a whole number")
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    if not any(node.get("CPU", 0) >= cpus and node.get("GPU", 0) >= gpus for node in nodes):
-        sizes = ", ".join(f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in nodes)
-        raise ValueError(f"a trial wants {cpus} CPUs and {gpus:g} GPUs, the nodes have {sizes}")
+    parts = [node.get("CPU", 0) * gpus / node["GPU"] for node in nodes if node.get("GPU", 0) >= gpus > 0]
+    cpus = cpus or max(1, int(min(parts, default=1)))
+    if not any(_holds(node, cpus, gpus) for node in nodes):
+        sizes = dict.fromkeys(f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in nodes)
+        raise ValueError(f"a trial wants {cpus} CPUs and {gpus:g} GPUs, the nodes have {', '.join(sizes)}")
     return cpus, gpus
 
 
@@ -199,8 +254,12 @@ class Listener(tune.Callback):
         self.recorder.ended(_key(trial), trial.last_result)
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        file = trial.error_file
-        self.recorder.failed(_key(trial), Path(file).read_text() if file else "its process died")
+        error = Path(trial.error_file).read_text() if trial.error_file else ""
+        if FRAME in error:
+            self.recorder.failed(_key(trial), error)
+        else:
+            why = " for want of memory" if "low on memory" in error else ""
+            self.recorder.died(_key(trial), f"its process died{why}")
 
 
 class Interrupts:

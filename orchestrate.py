@@ -97,8 +97,9 @@ def parser() -> argparse.ArgumentParser:
 
 def open_cluster(args: argparse.Namespace) -> Cluster:
     """Ray as the command line wants it; ValueError if no node can hold a trial."""
-    if args.address:
-        os.environ.setdefault("RAY_AUTH_MODE", "token")  # read by Ray when it is imported
+    if args.address:  # read by Ray when it is imported; by itself it tries a wrong token or port for minutes
+        os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "2")
+        os.environ.setdefault("RAY_py_gcs_connect_timeout_s", "5")
     from cluster import Cluster
 
     cluster = Cluster(args.address, args.cpus_per_trial, args.gpus_per_trial, args.dashboard)

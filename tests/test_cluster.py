@@ -1,12 +1,15 @@
 """What Tune is told, by a fake agenda on a fake cluster: no Ray process."""
 
+import math
 import signal
 from types import SimpleNamespace
 
 import pytest
 from conftest import trial_record
 
+import cluster
 from cluster import Interrupts, Jobs, Listener
+from trainers.share import Share
 
 
 class Agenda:
@@ -68,16 +71,129 @@ def test_an_interrupt_before_tune_listens_waits_for_its_loop():
     assert passed_on == [signal.SIGUSR1]
 
 
-@pytest.mark.parametrize(("total", "wanted"), [({"CPU": 8}, (1, 0.0)), ({"CPU": 16, "GPU": 2}, (8, 1.0))])
-def test_a_trial_gets_a_gpu_where_there_are_any(monkeypatch, total, wanted):
-    import cluster
+@pytest.fixture
+def nodes(monkeypatch):
+    """What the nodes are, as (CPUs, GPUs); a list that may be changed."""
+    found = []
 
-    monkeypatch.setattr(cluster.ray, "cluster_resources", lambda: total)
-    monkeypatch.setattr(cluster.ray, "nodes", lambda: [{"Alive": True, "Resources": total}])
-    assert cluster._share(None, None) == wanted
-    with pytest.raises(ValueError, match="a trial wants 1 CPUs and 3 GPUs, the nodes have"):
-        cluster._share(1, 3.0)
+    def nodes():
+        dead = {"Alive": False, "Resources": {"CPU": 99, "GPU": 9}}
+        return [dead, *({"Alive": True, "Resources": {"CPU": cpus, "GPU": gpus}} for cpus, gpus in found)]
+
+    monkeypatch.setattr(cluster.ray, "nodes", nodes)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("each", "asked", "got"),
+    [
+        ([(8, 0)], (None, None), (1, 0)),
+        ([(16, 2)], (None, None), (8, 1)),
+        ([(16, 2)], (None, 0.25), (2, 0.25)),
+        ([(16, 2)], (None, 0), (1, 0)),
+        ([(64, 8), (64, 8)], (None, 8.0), (64, 8)),
+        ([(96, 0), (32, 8), (64, 8)], (None, None), (4, 1)),  # a head without GPUs has no part of a trial
+        ([(16, 2)], (3, 1.0), (3, 1)),
+    ],
+)
+def test_a_trial_gets_a_gpu_where_there_are_any_and_its_part_of_the_cpus(nodes, each, asked, got):
+    nodes[:] = each
+    assert cluster._cpus_and_gpus(*asked) == got
+
+
+def test_what_no_node_holds_is_refused(nodes):
+    nodes[:] = [(16, 2), (16, 2), (8, 0)]
+    with pytest.raises(ValueError, match=r"1 CPUs and 3 GPUs, the nodes have 16 CPUs and 2 GPUs, 8 CPUs and 0 GPUs$"):
+        cluster._cpus_and_gpus(1, 3.0)
     with pytest.raises(ValueError, match=r"1\.5 GPUs a trial, expected a fraction of one or a whole number"):
-        cluster._share(1, 1.5)
-    if "GPU" in total:
-        assert cluster._share(None, 0.25) == (2, 0.25)
+        cluster._cpus_and_gpus(1, 1.5)
+
+
+def joined(cpus, gpus):
+    """A cluster whose trials have this share, without Ray."""
+    machine = cluster.Cluster.__new__(cluster.Cluster)
+    machine.cpus, machine.gpus, machine.workers, machine._counted = cpus, gpus, 0, -math.inf
+    return machine
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "share"),
+    [
+        (2, 0, Share(device="cpu", threads=2)),
+        (4, 1.0, Share(device="cuda", threads=4)),
+        (4, 0.25, Share(device="cuda", threads=4, memory=0.25)),
+        (64, 8.0, Share(device="cuda", threads=8, ranks=8)),
+        (4, 8.0, Share(device="cuda", threads=1, ranks=8)),
+    ],
+)
+def test_several_gpus_are_ranks_that_share_the_cpus(cpus, gpus, share):
+    assert joined(cpus, gpus).share == share
+
+
+def test_trials_side_by_side_are_those_that_fit_on_each_node_now(nodes):
+    nodes[:] = [(8, 2), (3, 2), (8, 0)]
+    assert joined(2, 1.0).side_by_side == 3
+    assert joined(1, 0.4).side_by_side == 7  # two on each GPU, not five on two
+    assert joined(4, 0).side_by_side == 4
+    assert joined(2, 8.0).side_by_side == 1  # waits for a node
+    machine = joined(2, 1.0)
+    assert machine.side_by_side == 3
+    nodes.pop(0)
+    assert machine.side_by_side == 3  # for a second
+    machine._counted -= 1
+    assert machine.side_by_side == 1
+
+
+class Heard:
+    """What a recorder is told."""
+
+    def __init__(self):
+        self.told = []
+
+    def died(self, key, how):
+        self.told.append(f"{key}: {how}")
+
+    def failed(self, key, error):
+        self.told.append(f"{key}: {error.strip().splitlines()[-1]}")
+
+
+# As Ray 2.60 words them.
+STEP = "ray::T.train() (pid=1, ip=10.0.0.1)\n  File \"run.py\", line 2, in step\nKeyError: 'x'"
+SETUP = 'The actor died because of an error raised in its creation task, ray::T()\n  File "run.py", line 1\nOSError: no'
+KILLED = (
+    "The actor died unexpectedly before finishing this task.\n\tclass_name: T\nThe actor is dead because its worker"
+)
+NODE = "The actor 12ff is unavailable: The actor is temporarily unavailable: RpcError: RPC error: Socket closed"
+MEMORY = "1 worker(s) were killed due to the node running low on memory.\nTop 10 memory users\n1\t9\tray::T.train()"
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (STEP, "KeyError: 'x'"),
+        (SETUP, "OSError: no"),
+        (KILLED, "its process died"),
+        (NODE, "its process died"),
+        (MEMORY, "its process died for want of memory"),
+    ],
+)
+def test_a_trial_whose_process_died_is_told_from_one_that_raised(tmp_path, error, told):
+    (tmp_path / "error.txt").write_text(f"Failure # 1 (occurred at 2026-01-01_00-00-00)\n{error}\n")
+    trial = SimpleNamespace(config={"trial": {"key": "k"}}, error_file=tmp_path / "error.txt")
+    heard = Heard()
+    Listener(heard, None).on_trial_error(0, [], trial)
+    assert heard.told == [f"k: {told}"]
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("head", "--address head, expected HOST:PORT or auto"),
+        ("ray://head:10001", "--address ray://head:10001, expected HOST:PORT or auto"),
+        ("127.0.0.1:1", "no Ray cluster to join at 127.0.0.1:1: .*refused"),
+        ("127.0.0.1:123456", "no Ray cluster to join at 127.0.0.1:123456: "),
+    ],
+)
+def test_an_address_where_nothing_listens_is_refused_at_once(address, reason):
+    with pytest.raises(ValueError, match=reason):
+        cluster.Cluster(address, None, None, False)
