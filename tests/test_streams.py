@@ -1,11 +1,14 @@
 """Images that are decoded as they are needed: which there are, and that nothing depends on who decodes them."""
 
 import io
+import json
 import sys
 import tarfile
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -112,6 +115,34 @@ def test_hugging_face_data_need_a_package_and_a_folder(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(ValueError, match=r"pip install '\.\[hf\]'"):
         find("hfds/some/name:/tmp/x")
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A data set as on the Hugging Face hub, in a folder."""
+    pytest.importorskip("datasets")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    features = {"image": {"_type": "Image"}, "label": {"names": ["dark", "bright"], "_type": "ClassLabel"}}
+    (tmp_path / "data").mkdir()
+    for split, number in (("train", 40), ("validation", 8)):
+        images = [{"bytes": jpeg(index, index % 2), "path": None} for index in range(number)]
+        table = pa.table({"image": images, "label": [index % 2 for index in range(number)]})
+        table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+        pq.write_table(table, tmp_path / "data" / f"{split}-00000-of-00001.parquet")
+    return tmp_path
+
+
+def test_a_hugging_face_data_set_is_read_by_timms_reader(hub, recipe):
+    data = find(f"hfds/{hub}:{hub}/cache")
+    assert data.classes == ("dark", "bright")
+    assert (data.num_train, data.num_test) == (40, 8)
+    assert data.train.labels.tolist() == [0, 1] * 20
+    assert trained(recipe, data, workers=1) == trained(recipe, data)
+
+
+def test_a_hugging_face_data_set_that_is_nowhere_is_named(hub):
+    with pytest.raises(ValueError, match="data set 'nobody/nothing' cannot be read"):
+        find(f"hfds/nobody/nothing:{hub}/cache")
 
 
 def shard(path, samples):

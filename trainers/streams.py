@@ -166,7 +166,10 @@ def _hub(data: str) -> ImageStream:
 
 
 def _hub_test_split(name: str, root: str) -> str:
-    names: Iterable[str] = _datasets().get_dataset_split_names(name)
+    try:
+        names: Iterable[str] = _datasets().get_dataset_split_names(name)
+    except (OSError, RuntimeError) as error:
+        raise ValueError(f"data set {name!r} cannot be read: {str(error).splitlines()[0]}") from error
     wanted = ("validation", *TEST_SPLITS)
     if found := next((split for split in wanted if split in names), None):
         return found
