@@ -29,15 +29,18 @@ def to_onnx(model: nn.Module, channels: int, img_size: int) -> tuple[bytes, floa
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch about itself
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-        program = torch.onnx.export(
-            model,
-            (images,),
-            dynamo=True,
-            verbose=False,
-            input_names=["images"],
-            output_names=["logits"],
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
-        )
+        try:
+            program = torch.onnx.export(
+                model,
+                (images,),
+                dynamo=True,
+                verbose=False,
+                input_names=["images"],
+                output_names=["logits"],
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+            )
+        except torch.onnx.OnnxExporterError as error:  # of token mixers of one's own
+            raise ValueError(f"this model cannot be written as ONNX: {str(error.__cause__ or error)}") from error
     assert program is not None
     content = program.model_proto.SerializeToString()
     if not (largest := difference(model, content, channels, img_size)) < LARGEST_DIFFERENCE:
