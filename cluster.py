@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -105,18 +106,16 @@ class Cluster:
         Returns the signal that interrupted the trials, or 0.
         """
         plan, recorder = agenda.plan, agenda.recorder
-        folder = recorder.study.folder.absolute()
         trainable = tune.with_parameters(
             TuneTrial,
             data=plan.data,
             recipe=plan.recipe,
             weights=plan.weights,
-            checkpoints=folder / "checkpoints",
+            checkpoints=recorder.study.folder.absolute() / "checkpoints",
             share=self.share,
         )
         interrupts = Interrupts()
-        scratch = folder / "ray"  # Tune's own files: never read, gone at the end
-        shutil.rmtree(scratch, ignore_errors=True)
+        scratch = tempfile.mkdtemp(prefix="tune-")  # Tune's own files: never read, gone at the end
         tuner = tune.Tuner(
             tune.with_resources(trainable, {"cpu": self.cpus, "gpu": self.gpus}),
             tune_config=tune.TuneConfig(
@@ -126,7 +125,7 @@ class Cluster:
             ),
             run_config=tune.RunConfig(
                 name="tune",
-                storage_path=str(scratch),
+                storage_path=scratch,
                 verbose=0,
                 callbacks=[Listener(recorder, interrupts)],
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),

@@ -7,7 +7,6 @@ import argparse
 import os
 import sys
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plan import Plan, make_plan, missing, without_cost
@@ -27,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     130 and 143: interrupted by Ctrl-C and SIGTERM.
     """
     args = parser().parse_args(argv)
-    from results.store import StudyBusyError
+    from results.lock import StudyBusyError
 
     with ExitStack() as stack:
         try:
@@ -76,7 +75,8 @@ def parser() -> argparse.ArgumentParser:
     add("--data", help="folder of class folders, of Parquet files, or torch/<name>:<root> to download to")
     add("--init", metavar="WEIGHTS", help="begin with timm's (pretrained), or with those of a .safetensors file")
     add("--study", help="name of the study (the space, and the recipe unless it is digits)")
-    add("--results", type=Path, default=Path("results/runs"), metavar="DIR", help="(%(default)s)")
+    where = "folder of the studies, or a URI such as s3://bucket/prefix (%(default)s)"
+    add("--results", "--storage", default="results/runs", metavar="DIR", help=where)
     add("--seeds", type=int, default=1, metavar="K", help="seeds per candidate (%(default)s)")
     add("--trials", type=int, default=0, metavar="N", help="candidates beyond the published (%(default)s)")
     add("--sampler", choices=SAMPLER_NAMES, default="gp", help="who proposes them (%(default)s)")

@@ -137,6 +137,7 @@ def make_plan(args: argparse.Namespace) -> Plan:
     source = recipe.source(args.data)
     space = space.on(recipe.backbone)
     study_name = args.study or (space.name if recipe.name == "digits" else f"{space.name}-{recipe.name}")
+    study = Study(study_name, args.results)
     problems = space.problems(recipe.img_size)
     if problems:
         print(f"{len(problems)} of {len(space)} candidates cannot be built at {recipe.img_size} px: --list names them")
@@ -158,7 +159,7 @@ def make_plan(args: argparse.Namespace) -> Plan:
     data = open_data(source, recipe)
     # A class that is too small to be split is found here, and not by every trial.
     validation_split(data.train_labels, recipe.val_fraction)
-    return Plan(space, recipe, data, candidates, args.seeds, Study(study_name, args.results), how, weights)
+    return Plan(space, recipe, data, candidates, args.seeds, study, how, weights)
 
 
 def make_how(args: argparse.Namespace, epochs: int) -> How:

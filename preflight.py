@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plan import Plan, missing
@@ -16,6 +14,7 @@ from results.records import CostRecord, TrialRecord
 from results.store import Study
 from results.tables import finished_top1
 from searchspace.candidate import Candidate
+from storage import Folder
 from trainers.cost import Cost, count_all, measure, share_here
 from trainers.data import ImageData
 from trainers.loading import Loader, decoding_speed
@@ -126,12 +125,13 @@ class Preflight:
             "more if they slow each other down, less if rungs stop some"
         )
 
-    def _disk(self, pending: Sequence[TrialRecord], folder: Path) -> str:
-        """One checkpoint for each trial, a second one for each that runs, and rows; beside what is free."""
+    def _disk(self, pending: Sequence[TrialRecord], folder: Folder) -> str:
+        """One checkpoint for each trial, a second one for each that runs, and rows; beside what is free, where known."""
         weights = sorted((self.sizes[trial.candidate][0] * CHECKPOINT for trial in pending), reverse=True)
         needed = sum(weights) + sum(weights[: self.side_by_side]) + len(weights) * ROWS
-        existing = next(path for path in (folder, *folder.parents) if path.exists())
-        return f"{_bytes(needed)} of disk, {_bytes(shutil.disk_usage(existing).free)} free in {existing}"
+        free = folder.free()
+        there = f" of disk, {_bytes(free)} free" if free is not None else ""
+        return f"{_bytes(needed)}{there} in {folder}"
 
 
 def _resolution(seeds: int, comparisons: int, study: Study) -> str:

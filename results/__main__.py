@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from results.store import RECORDED, RUNS, Study
 
@@ -15,7 +14,8 @@ def main(argv: list[str] | None = None) -> int:
         prog="results", usage=argparse.SUPPRESS, description="Tables and figures of a study."
     )
     parser.add_argument("study", help="its name, such as placement")
-    parser.add_argument("--results", type=Path, default=RUNS, metavar="DIR", help="folder of the studies (%(default)s)")
+    folder = "folder of the studies, or the URI of one on an object store (%(default)s)"
+    parser.add_argument("--results", "--storage", default=RUNS, metavar="DIR", help=folder)
     margin = "points within which two accuracies count as equivalent (half a point)"
     parser.add_argument("--margin", type=float, metavar="POINTS", help=margin)
     record = f"copy the rows to {RECORDED}, one file a table, and report there"

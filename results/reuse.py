@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 
 from results.records import ENDED, EpochRecord, TrialRecord
 from results.store import NAME, Study
+from storage import Folder
 
 
 def take_over(study: Study, own: Callable[[TrialRecord], TrialRecord | None]) -> int:
@@ -42,15 +42,22 @@ def _same(record: TrialRecord, mine: TrialRecord) -> bool:
 
 def _beside(study: Study) -> list[Study]:
     root = study.folder.parent
-    folders = sorted(path.parent for path in root.glob("*/study.json"))
-    return [Study(folder.name, root) for folder in folders if folder != study.folder and NAME.fullmatch(folder.name)]
+    names = [name for name in root.folders() if name != study.name and NAME.fullmatch(name)]
+    return [Study(name, root) for name in names if (root / name).exists("study.json")]
 
 
 def _copy_checkpoints(other: Study, study: Study, key: str) -> None:
     """Where there are none, training it again gives the same epochs."""
-    found = other.folder / "checkpoints" / key
-    if found.is_dir():
-        shutil.copytree(found, study.folder / "checkpoints" / key, dirs_exist_ok=True)
+    _copy(other.folder / "checkpoints" / key, study.folder / "checkpoints" / key)
+
+
+def _copy(source: Folder, target: Folder) -> None:
+    if names := source.names():
+        target.make()
+    for name in names:  # sorted: the JSON that makes a checkpoint of its tensors comes last
+        target.write(name, source.read(name))
+    for name in source.folders():
+        _copy(source / name, target / name)
 
 
 def _curves(study: Study) -> dict[str, list[EpochRecord]]:

@@ -1,12 +1,9 @@
-"""One study on disk: `<root>/<study>/{trials,epochs,costs}/<key>.parquet`, each file replaced whole."""
+"""One study: `<root>/<study>/{trials,epochs,costs}/<key>.parquet` in a folder or store, each file replaced whole."""
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import re
-import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -17,7 +14,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from results.lock import held
 from results.records import ENDED, SCHEMA_VERSION, TABLES, Record, schema
+from storage import Folder
 
 R = TypeVar("R", bound=Record)
 
@@ -27,30 +26,27 @@ _SETTINGS = {"space", "backbone", "recipe", "budget", "data"}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
-class StudyBusyError(Exception):
-    """Another process is running this study; the text says which."""
-
-
 class Study:
     """The trials of one command line. Reading never waits for writing, and a file is either old or new, never half."""
 
-    def __init__(self, name: str, root: Path = RUNS) -> None:
+    def __init__(self, name: str, root: str | Path | Folder = RUNS) -> None:
+        """`root`: the folder of the studies, or its URI. ValueError if that or the name is none."""
         if not NAME.fullmatch(name):
             raise ValueError(f"bad study name {name!r}, expected letters, digits, '.', '_' and '-', at most 100")
-        self.name, self.folder = name, root / name
+        self.name, self.folder = name, (root if isinstance(root, Folder) else Folder(root)) / name
 
     def begin(self, settings: dict[str, Any]) -> None:
         """Write what the study is run with; ValueError with the difference if it holds trials of another run."""
-        file, trained = self.folder / "study.json", any((self.folder / "trials").glob("*.parquet"))
-        found = self.settings() if file.exists() else settings
+        trained = any((self.folder / "trials").names(".parquet"))
+        found = self.settings() if self.folder.exists("study.json") else settings
         if trained and (differences := _differences(_identity(found), _identity(settings))):
             raise ValueError(f"study {self.name!r} was begun with {differences}; choose another name with --study")
-        commit_bytes(file, json.dumps(settings, indent=1).encode())
+        self.folder.write("study.json", json.dumps(settings, indent=1).encode())
 
     def settings(self) -> dict[str, Any]:
         """What the study was begun with: space, recipe, data. ValueError if the file cannot be read."""
         try:
-            settings = json.loads((self.folder / "study.json").read_text())
+            settings = json.loads(self.folder.read("study.json"))
         except FileNotFoundError:
             raise FileNotFoundError(f"no study {self.name!r} in {self.folder.parent}") from None
         except ValueError as error:
@@ -63,21 +59,13 @@ class Study:
     def owned(self) -> Iterator[None]:
         """Hold the study for this process, making its folders; StudyBusyError if a living process holds it.
 
-        The lock dies with its owner. OSError if the folders cannot be made or written, ValueError for a recorded study.
+        A dead owner's hold ends: see results/lock.py. OSError if it cannot be written, ValueError for a recorded study.
         """
-        if (self.folder / "trials" / RECORD).exists():
+        if (self.folder / "trials").exists(RECORD):
             raise ValueError(f"{self.folder} is a recorded study, which is only read: choose another --results")
         for table in TABLES:
-            (self.folder / table).mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".lock").open("a+") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lock.seek(0)
-                raise StudyBusyError(f"study {self.name!r} is being run by {lock.read().strip()}") from None
-            lock.truncate(0)
-            lock.write(f"process {os.getpid()} on {socket.gethostname()} since {pd.Timestamp.now():%Y-%m-%d %H:%M:%S}")
-            lock.flush()
+            (self.folder / table).make()
+        with held(self.name, self.folder):
             yield
 
     def write(self, table: str, key: str, records: Sequence[Record]) -> None:
@@ -85,14 +73,14 @@ class Study:
         rows = [asdict(record) for record in records]
         content = pa.BufferOutputStream()
         pq.write_table(pa.Table.from_pylist(rows, schema=schema(TABLES[table])), content, write_page_checksum=True)
-        commit_bytes(self.folder / table / f"{key}.parquet", content.getvalue())
+        (self.folder / table).write(f"{key}.parquet", content.getvalue())
 
     def records(self, kind: type[R]) -> list[R]:
         """All rows of the table of `kind`; ValueError names a file that cannot be read."""
         table = next(name for name, record in TABLES.items() if record is kind)
         return [kind(**row) for row in self._table(table).to_pylist()]
 
-    def record(self, root: Path = RECORDED) -> Study:
+    def record(self, root: str | Path | Folder = RECORDED) -> Study:
         """Copy the rows to the study of this name under `root`, one file a table; that study.
 
         ValueError while trials run, or if another study of this name is recorded there.
@@ -101,7 +89,7 @@ class Study:
         if running := (self.trials()["status"] == "running").sum():
             raise ValueError(f"{running} trials of study {self.name!r} are not finished: run its command again")
         for table in TABLES:
-            (other.folder / table).mkdir(parents=True, exist_ok=True)
+            (other.folder / table).make()
         other.begin(settings)
         for table, kind in TABLES.items():
             other.write(table, Path(RECORD).stem, sorted(self.records(kind), key=_order))
@@ -125,8 +113,11 @@ class Study:
         return trials[trials["status"].isin(ENDED)]
 
     def _table(self, table: str) -> pa.Table:
-        wanted = schema(TABLES[table])
-        tables = [_read_file(file, wanted) for file in sorted((self.folder / table).glob("*.parquet"))]
+        wanted, folder = schema(TABLES[table]), self.folder / table
+        names = folder.names(".parquet")
+        tables = [
+            _parse(folder / name, content, wanted) for name, content in zip(names, _read(folder, names), strict=True)
+        ]
         return pa.concat_tables([*tables, wanted.empty_table()])
 
 
@@ -134,24 +125,18 @@ def _order(record: Record) -> tuple[str, int]:
     return record.key, getattr(record, "epoch", 0)
 
 
-def commit_bytes(path: Path, content: bytes | pa.Buffer) -> None:
-    """Put `content` at `path` so that a crash leaves the old file or the new one. OSError if it cannot be written."""
-    part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
+def _read(folder: Folder, names: Sequence[str]) -> list[bytes]:
     try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        return folder.read_all(names)
+    except OSError as error:
+        if folder.path is None:  # the store's trouble, not the file's
+            raise
+        raise ValueError(f"{error.filename} is damaged ({error}): remove it and run again") from error
 
 
-def _read_file(file: Path, wanted: pa.Schema) -> pa.Table:
+def _parse(file: Folder, content: bytes, wanted: pa.Schema) -> pa.Table:
     try:
-        parquet = pq.ParquetFile(file, page_checksum_verification=True)
+        parquet = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
         found = parquet.schema_arrow.metadata or {}
         version = found.get(b"schema_version", b"none").decode()
         if version != SCHEMA_VERSION:

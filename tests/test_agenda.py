@@ -25,7 +25,7 @@ def plan(tmp_path):
         every = ["--space", space, "--results", str(tmp_path), "--sampler", "random", *arguments]
         plan = make_plan(parser().parse_args(every))
         for table in ("trials", "epochs", "costs"):
-            (plan.study.folder / table).mkdir(parents=True, exist_ok=True)
+            (plan.study.folder / table).make()
         return plan
 
     return made

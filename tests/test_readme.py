@@ -94,11 +94,11 @@ def test_the_recorded_tables_and_figures_are_made_from_the_recorded_rows(study):
         assert markdown.startswith("Figure 3") or markdown in README
     for name, content in report.files.items():
         if name.endswith(".parquet"):
-            committed = pd.read_parquet(recorded.folder / "report" / name)
+            committed = pd.read_parquet(recorded.folder.path / "report" / name)
             pd.testing.assert_frame_equal(pd.read_parquet(BytesIO(content)), committed)
     for figure in re.findall(rf"results/recorded/{study}/report/([a-z0-9_]+\.svg)", README):
         assert figure in report.files
-        assert (recorded.folder / "report" / figure).exists()
+        assert (recorded.folder.path / "report" / figure).exists()
 
 
 @pytest.mark.parametrize("option", re.findall(r"`(--[a-z-]+)", README))

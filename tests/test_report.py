@@ -106,7 +106,7 @@ def reported(study, quiet):
 
 def test_a_report_has_tables_and_figures_that_open(reported):
     text = write_report(reported)
-    folder = reported.folder / "report"
+    folder = reported.folder.path / "report"
     assert "91.0" in text
     assert f"wrote {folder / 'report.html'}" in text
     assert all((folder / name).exists() for name in text.splitlines()[-1].removeprefix("beside it: ").split(", "))
@@ -162,7 +162,7 @@ def test_the_report_is_refreshed_by_a_process_of_its_own(reported, quiet):
         refresher.changed()  # not due again
         assert refresher.process is first
         assert first.wait(60) == 0
-    assert (reported.folder / "report" / "report.html").exists()
+    assert (reported.folder.path / "report" / "report.html").exists()
 
 
 def test_the_command_prints_the_table(study, capsys):
@@ -183,7 +183,7 @@ def test_the_command_names_a_study_that_is_not_there(tmp_path, capsys):
 
 def test_a_study_of_an_older_version_asks_to_be_run_again(study, capsys):
     settings = {name: value for name, value in study.settings().items() if name != "report"}
-    (study.folder / "study.json").write_text(json.dumps(settings))
+    (study.folder.path / "study.json").write_text(json.dumps(settings))
     assert main([study.name, "--results", str(study.folder.parent)]) == 2
     assert "run its command again" in capsys.readouterr().err
     study.begin(settings | {"report": REPORT})

@@ -58,11 +58,11 @@ def test_what_is_not_the_same_or_has_not_ended_is_left(study, other, changes):
 
 def test_a_trial_that_a_rung_stopped_brings_its_checkpoints(study, other):
     record = trained(other, status="stopped")
-    checkpoint = other.folder / "checkpoints" / record.key / "epoch-0002"
+    checkpoint = other.folder.path / "checkpoints" / record.key / "epoch-0002"
     checkpoint.mkdir(parents=True)
     (checkpoint / "trainer.json").write_text("{}")
     assert take_over(study, wanted) == 1
-    assert (study.folder / "checkpoints" / record.key / "epoch-0002" / "trainer.json").read_text() == "{}"
+    assert (study.folder.path / "checkpoints" / record.key / "epoch-0002" / "trainer.json").read_text() == "{}"
 
 
 def test_what_a_study_would_not_run_is_left(study, other):

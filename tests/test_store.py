@@ -10,8 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import trial_record
 
+from results.lock import StudyBusyError
 from results.records import CostRecord, EpochRecord, TrialRecord, schema
-from results.store import Study, StudyBusyError, commit_bytes
+from results.store import Study
+from storage import Folder
 
 EPOCH = EpochRecord(
     key="k",
@@ -39,7 +41,7 @@ def test_pandas_reads_the_folder_of_a_table(study):
     for seed in range(3):
         record = trial_record(seed=seed, top1=90.0 + seed)
         study.write("trials", record.key, [record])
-    frame = pd.read_parquet(study.folder / "trials")
+    frame = pd.read_parquet(study.folder.path / "trials")
     assert frame["top1"].tolist() == [90.0, 91.0, 92.0]
     assert frame["seed"].dtype == "int64"
 
@@ -107,12 +109,12 @@ def test_a_second_owner_is_refused_and_a_dead_one_replaced(study):
     owner.kill()
     owner.join()
     with study.owned():
-        assert (study.folder / ".lock").read_text().startswith(f"process {os.getpid()} ")
+        assert (study.folder.path / ".lock").read_text().startswith(f"process {os.getpid()} ")
 
 
 def test_a_damaged_file_is_named(study):
     study.write("trials", "k", [trial_record()])
-    file = study.folder / "trials" / "k.parquet"
+    file = study.folder.path / "trials" / "k.parquet"
     file.write_bytes(file.read_bytes()[:-30])
     with pytest.raises(ValueError, match=r"trials/k\.parquet is damaged .*: remove it and run again"):
         study.trials()
@@ -120,7 +122,7 @@ def test_a_damaged_file_is_named(study):
 
 def test_a_flipped_bit_in_a_page_is_noticed(study):
     study.write("trials", "k", [trial_record(commit="0123456789abcdef")])
-    file = study.folder / "trials" / "k.parquet"
+    file = study.folder.path / "trials" / "k.parquet"
     content = bytearray(file.read_bytes())
     content[content.index(b"0123456789abcdef")] ^= 1
     file.write_bytes(content)
@@ -130,7 +132,7 @@ def test_a_flipped_bit_in_a_page_is_noticed(study):
 
 def test_another_schema_version_is_refused(study):
     table = schema(TrialRecord).empty_table().replace_schema_metadata({"schema_version": "2"})
-    pq.write_table(table, study.folder / "trials" / "k.parquet")
+    pq.write_table(table, study.folder.path / "trials" / "k.parquet")
     with pytest.raises(ValueError, match="has schema version 2, this code reads 1"):
         study.trials()
 
@@ -138,29 +140,29 @@ def test_another_schema_version_is_refused(study):
 def test_a_file_from_before_a_nullable_column_reads_as_nulls(study):
     new = ["number", "code", "reused"]
     study.write("trials", "k", [trial_record(number=1, code="0", reused="other")])
-    file = study.folder / "trials" / "k.parquet"
+    file = study.folder.path / "trials" / "k.parquet"
     pq.write_table(pq.read_table(file).drop_columns(new), file)
     assert study.records(TrialRecord) == [trial_record()]
     assert study.trials()[new].isna().all(axis=None)
 
 
 def test_a_commit_that_dies_before_the_rename_leaves_the_old_file(tmp_path, monkeypatch):
-    file = tmp_path / "f"
-    commit_bytes(file, b"old")
+    folder = Folder(tmp_path)
+    folder.write("f", b"old")
 
     def die(self, target):
         raise OSError("killed")
 
     monkeypatch.setattr(Path, "replace", die)
     with pytest.raises(OSError, match="killed"):
-        commit_bytes(file, b"new")
-    assert file.read_bytes() == b"old"
+        folder.write("f", b"new")
+    assert folder.read("f") == b"old"
 
 
 def test_a_half_written_part_is_no_row(study):
     study.write("trials", "k", [trial_record()])
-    (study.folder / "trials" / ".other.parquet.part").write_bytes(b"half")
-    assert len(study.trials()) == len(pd.read_parquet(study.folder / "trials")) == 1
+    (study.folder.path / "trials" / ".other.parquet.part").write_bytes(b"half")
+    assert len(study.trials()) == len(pd.read_parquet(study.folder.path / "trials")) == 1
 
 
 def test_a_recorded_study_has_the_same_rows_in_one_file_a_table(study, tmp_path):
@@ -170,14 +172,14 @@ def test_a_recorded_study_has_the_same_rows_in_one_file_a_table(study, tmp_path)
     copy = study.record(tmp_path / "recorded")
     assert copy.trials().equals(study.trials())
     assert copy.settings() == study.settings()
-    assert [file.name for file in (copy.folder / "trials").iterdir()] == ["all.parquet"]
+    assert [file.name for file in (copy.folder.path / "trials").iterdir()] == ["all.parquet"]
 
 
 def test_another_study_of_that_name_is_not_recorded_over(study, tmp_path):
     record = trial_record(status="done")
     study.write("trials", record.key, [record])
     study.record(tmp_path / "r")
-    (study.folder / "study.json").write_text(json.dumps(study.settings() | {"budget": 9}))
+    (study.folder.path / "study.json").write_text(json.dumps(study.settings() | {"budget": 9}))
     with pytest.raises(ValueError, match="budget 4, now 9"):
         study.record(tmp_path / "r")
 
