@@ -40,7 +40,7 @@ def to_onnx(model: nn.Module, channels: int, img_size: int) -> tuple[bytes, floa
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
             )
         except torch.onnx.OnnxExporterError as error:  # of token mixers of one's own
-            raise ValueError(f"this model cannot be written as ONNX: {str(error.__cause__ or error)}") from error
+            raise ValueError(f"this model cannot be written as ONNX: {error.__cause__ or error}") from error
     assert program is not None
     content = program.model_proto.SerializeToString()
     if not (largest := difference(model, content, channels, img_size)) < LARGEST_DIFFERENCE:
