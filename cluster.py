@@ -23,8 +23,6 @@ os.environ |= {  # read by Ray when it is imported
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Interrupts is ours
     "TUNE_MAX_PENDING_TRIALS_PG": "1000",  # Jobs says how many; Tune would start the processes of trials one by one
 }
-if {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys() or Path("~/.ray/auth_token").expanduser().exists():
-    os.environ.setdefault("RAY_AUTH_MODE", "token")  # a cluster that asks for none takes it too
 
 import ray
 from ray import tune

@@ -97,15 +97,22 @@ def parser() -> argparse.ArgumentParser:
 
 def open_cluster(args: argparse.Namespace) -> Cluster:
     """Ray as the command line wants it; ValueError if no node can hold a trial."""
-    if args.address:  # read by Ray when it is imported; by itself it tries a wrong token or port for minutes
-        os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "2")
-        os.environ.setdefault("RAY_py_gcs_connect_timeout_s", "5")
+    if args.address:
+        prepare_joining()
     from cluster import Cluster
 
     cluster = Cluster(args.address, args.cpus_per_trial, args.gpus_per_trial, args.dashboard)
     if args.dashboard:
         print(f"dashboard: http://{cluster.dashboard_url} (it asks for a token: `ray get-auth-token` prints it)")
     return cluster
+
+
+def prepare_joining() -> None:
+    """What Ray reads from the environment when it is imported, to join a cluster with a token, or to give up soon."""
+    if {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys() or Path("~/.ray/auth_token").expanduser().exists():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # a cluster that asks for none takes it too
+    os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "2")  # a wrong token
+    os.environ.setdefault("RAY_py_gcs_connect_timeout_s", "5")  # a server that is not Ray's
 
 
 def make_agenda(plan: Plan) -> Agenda:
