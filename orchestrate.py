@@ -109,7 +109,8 @@ def open_cluster(args: argparse.Namespace) -> Cluster:
 
 def prepare_joining() -> None:
     """What Ray reads from the environment when it is imported, to join a cluster with a token, or to give up soon."""
-    if {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys() or Path("~/.ray/auth_token").expanduser().exists():
+    named, kept = {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys(), os.path.expanduser("~/.ray/auth_token")
+    if named or os.path.exists(kept):
         os.environ.setdefault("RAY_AUTH_MODE", "token")  # a cluster that asks for none takes it too
     os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "2")  # a wrong token
     os.environ.setdefault("RAY_py_gcs_connect_timeout_s", "5")  # a server that is not Ray's
