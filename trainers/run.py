@@ -44,6 +44,9 @@ class Run:
     micro_batch: int | None = None
     weights: Weights | None = None
 
+    def __post_init__(self) -> None:
+        assert (self.weights is None) == (self.recipe.init is None), "rows would say what the training did not do"
+
     def results(self, team: Team | None = None, device: str | None = None) -> Iterator[Result]:
         """Each epoch as it ends, in this process. Epochs whose rows were lost come first, without training."""
         torch.set_num_threads(self.share.threads)
