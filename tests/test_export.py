@@ -87,6 +87,14 @@ def test_what_was_not_recorded_is_not_invented(tmp_path):
     assert "| test top-1 | not recorded |" in (tmp_path / "out" / "README.md").read_text()
 
 
+@pytest.mark.parametrize(
+    ("init", "said"), [(None, "random weights"), ("caformer_s18-01234567", "caformer_s18-01234567")]
+)
+def test_the_model_card_says_what_training_began_with(tmp_path, init, said):
+    main(["export", write_checkpoint(tmp_path / "run", init=init), str(tmp_path / "out")])
+    assert f"| began with | {said} |" in (tmp_path / "out" / "README.md").read_text()
+
+
 def test_the_cards_lines_load_the_model_in_a_process_of_its_own(checkpoint, tmp_path):
     main(["export", checkpoint, str(tmp_path / "out")])
     lines = (tmp_path / "out" / "README.md").read_text().partition("```python\n")[2].partition("```")[0]

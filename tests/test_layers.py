@@ -17,6 +17,8 @@ FORBIDDEN = {
     "searchspace.backbones": {"ray", "optuna"} | OURS - {"searchspace"},
     "trainers.recipes": LIGHT | OURS - {"trainers"},
     "trainers.data": LIGHT | OURS - {"trainers"},
+    "trainers.card": LIGHT | OURS - {"trainers"},
+    "trainers.__main__": LIGHT | OURS - {"searchspace", "trainers", "storage"},
     "trainers.trial": {"ray", "optuna"} | OURS - {"searchspace", "trainers", "storage"},
     "schedulers": LIGHT | {"numpy"} | OURS - {"schedulers"},
     "schedulers.budget": LIGHT | {"numpy"} | OURS - {"schedulers"},

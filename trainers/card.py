@@ -55,6 +55,7 @@ def card(origin: Origin, facts: Facts, folder: str, num_params: int, own_mixers:
         "recipe": f"{origin.recipe} ({origin.recipe_fingerprint})",
         "data": f"{origin.data} ({origin.data_fingerprint}), {len(origin.classes)} classes",
         "seed": str(origin.seed),
+        "began with": origin.init or "random weights",
         "epochs": str(facts.epochs),
         "validation top-1": _percent(facts.val_top1),
         "test top-1": _percent(facts.test_top1),

@@ -24,6 +24,7 @@ class Origin:
     crop_pct: float  # of the resized image that is kept at evaluation
     interpolation: str
     streamed: bool  # decoded and transformed by timm, not once into memory
+    init: str | None = None  # weights that training began with, if they were not random
 
     @property
     def channels(self) -> int:

@@ -95,6 +95,7 @@ class Trainer:
             crop_pct=recipe.crop_pct,
             interpolation=INTERPOLATION,
             streamed=recipe.streamed,
+            init=recipe.init,
         )
         self._begin()
         for model, optimizer, trainer in checkpoints(folder, self.device) if folder else ():
