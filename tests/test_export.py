@@ -1,4 +1,5 @@
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from weights import write_checkpoint
 from storage import Folder
 from trainers import onnx_file
 from trainers.__main__ import main
+from trainers.origin import Facts
 from trainers.restore import restore
 
 import timm
@@ -83,8 +85,10 @@ def test_the_model_card_says_what_was_recorded(checkpoint, tmp_path):
 
 
 def test_what_was_not_recorded_is_not_invented(tmp_path):
-    main(["export", write_checkpoint(tmp_path / "run"), str(tmp_path / "out")])
-    assert "| test top-1 | not recorded |" in (tmp_path / "out" / "README.md").read_text()
+    main(["export", write_checkpoint(tmp_path / "run", top1=math.nan), str(tmp_path / "out")])
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "| validation top-1 | not recorded |\n| test top-1 | not recorded |" in card
+    assert restore(str(tmp_path / "out"))[2] == Facts(1, None, None)
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,9 @@ ORIGIN = {
 }
 
 
-def write_checkpoint(folder: Path, test_top1: float | None = None, noise: float = 0.1, **changes: Any) -> str:
+def write_checkpoint(
+    folder: Path, top1: float = 61.25, test_top1: float | None = None, noise: float = 0.1, **changes: Any
+) -> str:
     """One epoch's checkpoint of the model that ORIGIN with `changes` describes; its weights are random."""
     origin = Origin(**{**ORIGIN, **changes})
     torch.manual_seed(0)
@@ -40,6 +42,6 @@ def write_checkpoint(folder: Path, test_top1: float | None = None, noise: float 
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=noise)  # what begins at 0 or 1 must be told apart as well
-    trainer = {"origin": asdict(origin), "history": [{"top1": 61.25}], "test_top1": test_top1}
+    trainer = {"origin": asdict(origin), "history": [{"top1": top1}], "test_top1": test_top1}
     save_checkpoint(Folder(str(folder)), 1, model.state_dict(), {"state": {}, "param_groups": []}, trainer, kept=1)
     return str(folder)

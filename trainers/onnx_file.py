@@ -52,7 +52,9 @@ def difference(model: nn.Module, content: bytes, channels: int, img_size: int) -
     """The largest difference between the logits of `model` and of the ONNX file, at several batch sizes."""
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     draw, differences = torch.Generator().manual_seed(1), []
     for number in BATCHES:
         images = torch.randn(number, channels, img_size, img_size, generator=draw)
