@@ -38,12 +38,17 @@ def taken(agenda, number):
 
 def end(agenda, record, epochs, top1=90.0):
     """What the recorder hears of a trial, as cluster.py tells it."""
+    report(agenda, record, epochs, top1)
+    agenda.recorder.ended(record.key, {"diverged": False, "finished": epochs == BUDGET})
+    agenda.over(record)
+
+
+def report(agenda, record, epochs, top1=90.0):
+    """What it hears of a trial that goes on."""
     row = {"train_loss": 1.0, "val_loss": 1.0, "top1": top1, "lr": 0.1, "seconds": 1.0, "finished_at": 0}
     history = [{**row, "epoch": epoch} for epoch in range(1, epochs + 1)]
     result = {"epoch": epochs, "history": history, "test_top1": None, "device": "CPU", "torch": "2", **PASSES}
     agenda.recorder.reported(record.key, result)
-    agenda.recorder.ended(record.key, {"diverged": False, "finished": epochs == BUDGET})
-    agenda.over(record)
 
 
 def interrupted(plan, record, epochs):
@@ -155,3 +160,22 @@ def test_a_budget_ends_a_study_and_says_so(plan):
     agenda = make_agenda(plan("--budget", "30epochs"))
     assert [job and job[1] for job in taken(agenda, 3)] == [BUDGET, BUDGET, None]
     assert agenda.outcome() == "the budget of 30 epochs allows no further trial"
+
+
+def test_a_trial_whose_process_died_is_next_at_once_and_three_times_without_an_epoch_is_too_often(plan):
+    agenda = make_agenda(plan())
+    taken(agenda, 2)
+    first, other = list(agenda.recorder.records.values())[:2]
+    for _ in range(2):
+        agenda.over(first)
+        agenda.recorder.died(first.key, "its process died")
+        assert agenda.next()[0].key == first.key
+    report(agenda, first, 1)
+    for deaths in range(3):
+        agenda.over(first)
+        agenda.recorder.died(first.key, "its process died")
+        assert agenda.recorder.records[first.key].epoch == 1
+        assert (agenda.next()[0].key == first.key) == (deaths < 2)
+    failed = agenda.recorder.records[first.key]
+    assert (failed.status, failed.error) == ("failed", "its process died 3 times")
+    assert agenda.recorder.records[other.key].status == "running"
