@@ -1,5 +1,7 @@
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import torch
 from results.progress import Progress
 from results.records import TrialRecord
 from results.store import Study
+from storage import Folder
 from trainers.data import ImageData
 from trainers.recipes import DIGITS, Recipe
 
@@ -43,13 +46,47 @@ def quick() -> Recipe:
 
 @pytest.fixture
 def study(tmp_path: Path) -> Study:
-    study = Study("s", tmp_path)
+    return begun("s", tmp_path)
+
+
+def begun(name: str, root: str | Path | Folder) -> Study:
+    study = Study(name, root)
     with study.owned():
         recipe, data = {"name": "r", "img_size": 32}, {"name": "d", "fingerprint": "0"}
         study.begin(
             {"space": "s", "backbone": "caformer_micro", "recipe": recipe, "budget": 4, "data": data, "report": REPORT}
         )
     return study
+
+
+@pytest.fixture(scope="session")
+def endpoint() -> Iterator[str]:
+    """The query of URIs of a server in this process, which only this machine reaches, with the bucket `studies`."""
+    from moto.server import ThreadedMotoServer
+    from pyarrow.fs import FileSystem
+
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    query = f"endpoint_override=127.0.0.1:{server.get_host_and_port()[1]}&scheme=http"
+    with pytest.MonkeyPatch.context() as patch:
+        keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}  # a server that lets everybody in
+        for name, value in {**keys, "AWS_EC2_METADATA_DISABLED": "true"}.items():
+            patch.setenv(name, value)
+        FileSystem.from_uri(f"s3://studies?{query}&allow_bucket_creation=true")[0].create_dir("studies")
+        yield query
+    server.stop()
+
+
+@pytest.fixture
+def s3(endpoint: str) -> str:
+    """The URI of an empty prefix on an object store."""
+    return f"s3://studies/{uuid4().hex}?{endpoint}"
+
+
+@pytest.fixture(params=["local", "s3"])
+def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
+    """An empty folder of each kind."""
+    return Folder(tmp_path if request.param == "local" else request.getfixturevalue("s3"))
 
 
 @pytest.fixture

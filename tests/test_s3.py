@@ -1,0 +1,208 @@
+"""A study on an object store: its rows, who runs it, and the whole flow through real Ray, killed and gone on with."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from conftest import begun, trial_record
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from results import __main__ as show
+from results import lock
+from results.lock import StudyBusyError
+from results.records import EpochRecord, TrialRecord
+from results.reuse import take_over
+from results.store import Study
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _hasty(monkeypatch):
+    monkeypatch.setattr(lock, "SETTLED", 0.2)
+
+
+def epoch(key, number):
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    row = {"train_loss": 1.0, "val_loss": 1.0, "top1": 90.0, "lr": 1.0, "seconds": 1.0, "finished_at": at}
+    return EpochRecord(key=key, candidate="c", seed=0, epoch=number, **row)
+
+
+def test_rows_and_settings_come_back(s3):
+    study = begun("s", s3)
+    records = [trial_record(seed=seed, top1=90.0 + seed) for seed in range(3)]
+    for record in reversed(records):
+        study.write("trials", record.key, [record])
+        study.write("epochs", record.key, [epoch(record.key, 1)])
+    again = Study("s", s3)
+    assert again.records(TrialRecord) == records
+    assert again.epochs()["key"].tolist() == [record.key for record in records]
+    assert again.settings()["backbone"] == "caformer_micro"
+    with pytest.raises(ValueError, match="budget 4, now 9; choose another name with --study"):
+        again.begin(study.settings() | {"budget": 9})
+
+
+def test_what_is_damaged_or_not_there_is_named(s3):
+    with pytest.raises(FileNotFoundError, match="no study 's' in s3://studies/"):
+        Study("s", s3).settings()
+    study = begun("s", s3)
+    study.write("trials", "k", [trial_record()])
+    table = study.folder / "trials"
+    table.write("k.parquet", table.read("k.parquet")[:-30])
+    with pytest.raises(ValueError, match=r"trials/k\.parquet.* is damaged .*: remove it and run again"):
+        study.trials()
+
+
+def test_a_study_is_shown_and_recorded_here(s3, tmp_path, capsys):
+    study = begun("s", s3)
+    record = trial_record(status="done", epoch=4, test_top1=91.0)
+    study.write("trials", record.key, [record])
+    assert show.main(["s", "--storage", s3]) == 0
+    assert f"wrote {study.folder / 'report' / 'report.html'}" in capsys.readouterr().out
+    assert (study.folder / "report").read("table5.md").startswith(b"Table 5")
+    assert study.record(tmp_path).trials().equals(study.trials())
+
+
+def test_what_a_study_beside_it_has_is_taken_over_with_checkpoints(s3):
+    study, other = begun("s", s3), begun("other", s3)
+    record = trial_record(study="other", status="stopped", epoch=1, code="1")
+    other.write("trials", record.key, [record])
+    other.write("epochs", record.key, [epoch(record.key, 1)])
+    (other.folder / "checkpoints" / record.key / "epoch-0001").write("trainer.json", b"{}")
+    assert take_over(study, lambda _: replace(record, study="s")) == 1
+    assert study.records(TrialRecord)[0].reused == "other"
+    assert (study.folder / "checkpoints" / record.key / "epoch-0001").read("trainer.json") == b"{}"
+
+
+def claim(study, **changes):
+    """Another's claim on a study."""
+    other = {"token": "t", "pid": os.getppid(), "host": socket.gethostname(), "since": "then", "beat": time.time()}
+    study.folder.write(".lock", json.dumps(other | changes).encode())
+
+
+def since(study):
+    """When who has the claim began."""
+    return json.loads(study.folder.read(".lock"))["since"]
+
+
+@pytest.mark.parametrize("changes", [{}, {"host": "elsewhere", "pid": 1}])
+def test_a_study_that_another_runs_is_refused(s3, changes):
+    study = begun("s", s3)
+    claim(study, **changes)
+    with pytest.raises(StudyBusyError, match=r"'s' is being run by process \d+ on .* since then, last"), study.owned():
+        pass
+    assert since(study) == "then"
+
+
+def dead():
+    process = subprocess.Popen(["true"])  # noqa: S607
+    process.wait()
+    return process.pid
+
+
+@pytest.mark.parametrize("changes", [lambda: {"pid": dead()}, lambda: {"host": "x", "beat": time.time() - 61}])
+def test_a_claim_whose_owner_is_gone_counts_for_nothing(s3, changes):
+    study = begun("s", s3)
+    claim(study, **changes())
+    with study.owned():
+        assert json.loads(study.folder.read(".lock"))["pid"] == os.getpid()
+    assert not study.folder.exists(".lock")
+
+
+def test_of_those_who_start_together_one_wins(s3, monkeypatch):
+    monkeypatch.setattr(lock, "SETTLED", 1.0)
+    study, barrier, refused = begun("s", s3), threading.Barrier(4), []
+
+    def run():
+        barrier.wait()
+        try:
+            with Study("s", s3).owned():
+                time.sleep(3)
+        except StudyBusyError as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(refused) == 3
+    assert not study.folder.exists(".lock")
+
+
+def test_a_claim_is_renewed(s3, monkeypatch):
+    monkeypatch.setattr(lock, "BEAT", 0.1)
+    study = begun("s", s3)
+    with study.owned():
+        beats = []
+        for _ in range(2):
+            beats.append(json.loads(study.folder.read(".lock"))["beat"])
+            time.sleep(0.5)
+        assert beats[1] > beats[0]
+
+
+def test_who_lost_the_claim_is_stopped(s3, monkeypatch, capsys):
+    monkeypatch.setattr(lock, "BEAT", 0.1)
+    stopped = threading.Event()
+    monkeypatch.setattr(os, "kill", lambda pid, number: number == signal.SIGTERM and stopped.set())
+    study = begun("s", s3)
+    with study.owned():
+        claim(study)
+        assert stopped.wait(5)
+    assert "taken over: study 's' is being run by process" in capsys.readouterr().err
+    assert since(study) == "then"
+
+
+@pytest.fixture
+def images(tmp_path):
+    """80 digits to learn from and 20 to test on, as a folder of pictures."""
+    digits = load_digits()
+    for index in range(100):
+        target = tmp_path / ("train" if index < 80 else "val") / str(digits.target[index])
+        target.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((digits.images[index] * 15).astype("uint8")).save(target / f"{index}.png")
+    return tmp_path
+
+
+def start(images, s3):
+    command = [sys.executable, "orchestrate.py", "--space", "placement", "--data", images, "--epochs", "2"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen([*command, "--storage", s3], cwd=ROOT, **pipes)
+
+
+def test_a_killed_search_is_finished_by_the_same_command(images, s3):
+    study = Study("placement", s3)
+    process = start(images, s3)
+    while process.poll() is None and study.epochs().empty:
+        time.sleep(0.05)
+    process.kill()
+    output, _ = process.communicate()
+    assert process.returncode == -signal.SIGKILL, output
+    before = study.epochs()
+
+    process = start(images, s3)
+    output, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, output
+    trials, epochs = study.trials(), study.epochs()
+    assert trials["status"].tolist() == ["done"] * 7
+    assert epochs.groupby("key")["epoch"].apply(list).tolist() == [[1, 2]] * 7
+    kept = before.merge(epochs, on=["key", "epoch"], suffixes=("", "_after"))
+    assert len(kept) == len(before) > 0
+    assert kept["finished_at"].equals(kept["finished_at_after"])
+    assert {len((study.folder / "checkpoints" / key).folders()) for key in trials["key"]} == {1}
+    assert not study.folder.exists(".lock")
+
+    command = [sys.executable, "-m", "results", "placement", "--results", s3]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "| DW SKA ATTN ATTN |" in " ".join(shown.split())
+    assert not (ROOT / "s3:").exists()
