@@ -158,7 +158,7 @@ CIFAR10_CURVES = replace(
 # ImageNet-1k: arXiv 2210.13452, section 4 and the training scripts of its authors, which the paper follows.
 # Expect 83.4 % for CSKA in stage 2, 83.3 to 83.6 % for CAFormer-S18 (Table 2); never run by us, for want of GPUs.
 # Unlike theirs: bfloat16 instead of fp16; 2 % of the training images are held out, and every decision is taken on them;
-# augmentation is drawn for each image, so that GPUs and loader workers change nothing; gray images stay as they decode.
+# augmentation is drawn for each image, so that neither the number of GPUs nor that of loader processes changes it.
 IMAGENET = Recipe(
     name="imagenet",
     backbone="caformer_s18",
@@ -206,7 +206,9 @@ FINETUNE = replace(
     first_rung=10,
 )
 
-RECIPES = {
-    recipe.name: recipe
-    for recipe in (DIGITS, CIFAR10, CIFAR10_SHORT, CIFAR10_CURVES, ABLATION, IMAGENET, IMAGENET_B36, FINETUNE)
-}
+# The same at laptop scale: one epoch alone, at a quarter of the learning rate that would undo the weights.
+# Expect 97 to 99 % test top-1 on the digits for every published placement, from the baseline's weights.
+FINETUNE_MICRO = replace(DIGITS, name="finetune_micro", epochs=3, warmup_epochs=0, lr=1e-3, mixers_first=1)
+
+MICRO = (DIGITS, CIFAR10, CIFAR10_SHORT, CIFAR10_CURVES, FINETUNE_MICRO)
+RECIPES = {recipe.name: recipe for recipe in (*MICRO, ABLATION, IMAGENET, IMAGENET_B36, FINETUNE)}
