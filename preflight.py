@@ -126,7 +126,7 @@ class Preflight:
         )
 
     def _disk(self, pending: Sequence[TrialRecord], folder: Folder) -> str:
-        """One checkpoint for each trial, a second one for each that runs, and rows; beside what is free, where known."""
+        """One checkpoint for each trial, a second one for each that runs, and rows; beside what is free."""
         weights = sorted((self.sizes[trial.candidate][0] * CHECKPOINT for trial in pending), reverse=True)
         needed = sum(weights) + sum(weights[: self.side_by_side]) + len(weights) * ROWS
         free = folder.free()

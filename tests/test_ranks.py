@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import torch
 
-from searchspace.candidate import Candidate
 from storage import Folder
 from trainers.ranks import results_of_ranks
 from trainers.run import RankDiedError, Run, run

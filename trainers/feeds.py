@@ -37,7 +37,7 @@ class Feed:
 
     def __init__(self, data: ImageData | ImageStream, recipe: Recipe, device: torch.device, team: Team) -> None:
         self.recipe, self.device, self.team = recipe, device, team
-        self.kept, self.held_out = validation_split(data.train_labels, recipe.val_fraction)
+        self.kept, self.held_out = map(np.array, validation_split(data.train_labels, recipe.val_fraction))
         self.mix = _mixup(recipe, len(data.classes)) if recipe.mixes else None
 
     @property
@@ -138,7 +138,6 @@ class StreamFeed(Feed):
     def __init__(self, data: ImageStream, recipe: Recipe, device: torch.device, team: Team, workers: int) -> None:
         super().__init__(data, recipe, device, team)
         self.data, self.workers = data, workers
-        self.kept, self.held_out = np.array(self.kept), np.array(self.held_out)
         erase = recipe.random_erasing
         self.erase = RandomErasing(erase, mode="pixel", device=device.type) if erase else None
 

@@ -47,7 +47,7 @@ def _listen(ranks: list[tuple[Any, Any]]) -> Iterator[Result]:
     """What the first rank sends, until all have ended well."""
     waiting = {pipe: process for process, pipe in ranks}
     while waiting:
-        for pipe in connection.wait(waiting):
+        for pipe in _ready(waiting):
             try:
                 kind, content = pipe.recv()
             except EOFError:
@@ -59,6 +59,11 @@ def _listen(ranks: list[tuple[Any, Any]]) -> Iterator[Result]:
                 _raise_first_cause((kind, content), waiting)
 
 
+def _ready(waiting: dict[Any, Any], timeout: float | None = None) -> list[Any]:
+    """The pipes that have something to say, or have been closed."""
+    return list(connection.wait(waiting, timeout))
+
+
 def _ended(process: Any) -> None:
     process.join()
     if process.exitcode:
@@ -68,7 +73,7 @@ def _ended(process: Any) -> None:
 def _raise_first_cause(failure: tuple[str, str], waiting: dict[Any, Any]) -> None:
     """One rank's failure fails the others: death and memory are causes, a broken connection is none."""
     failures, until = [failure], time.monotonic() + GRACE
-    while waiting and (ready := connection.wait(waiting, timeout=max(0.0, until - time.monotonic()))):
+    while waiting and (ready := _ready(waiting, max(0.0, until - time.monotonic()))):
         for pipe in ready:
             try:
                 failures.append(pipe.recv())

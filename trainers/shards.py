@@ -1,5 +1,5 @@
-"""WebDataset shards (`name-train-0000.tar`: `key.jpg` beside `key.cls`), read in place: an index of where each image lies
-makes a set of shards as random-access as a folder, so that epochs repeat exactly. Nothing is extracted."""
+"""WebDataset shards (`name-train-0000.tar`: `key.jpg` beside `key.cls`), read in place: an index of where each image
+lies makes shards as random-access as a folder, so that epochs repeat exactly. Nothing is extracted."""
 
 from __future__ import annotations
 

@@ -24,9 +24,10 @@ def here(ranks: int) -> Share:
     """All of this machine for so many ranks; ValueError if it has fewer GPUs, unless it has none."""
     import torch
 
-    threads, gpus = max(1, (os.cpu_count() or 1) // ranks), torch.cuda.device_count()
+    gpus = torch.cuda.device_count()
     if not gpus:
-        return Share(threads=threads, ranks=ranks)
+        return Share(threads=max(1, torch.get_num_threads() // ranks), ranks=ranks)
+    threads = max(1, (os.cpu_count() or 1) // ranks)
     if ranks > gpus:
         raise ValueError(f"{ranks} ranks, expected at most {gpus}, the GPUs of this machine")
     return Share(device="cuda", threads=threads, ranks=ranks, workers=max(1, threads - 1))

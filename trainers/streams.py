@@ -19,7 +19,7 @@ from trainers.data import IMAGE_SUFFIXES, TEST_SPLITS, Array, ImageData, class_n
 from trainers.recipes import Recipe
 
 if TYPE_CHECKING:
-    from timm.data.readers.reader import Reader
+    from timm.data.readers.reader_hfds import ReaderHfds
 
 THREADS = 16  # file systems over a network answer many at a time
 
@@ -135,7 +135,7 @@ def _class_folders(folder: Path) -> ImageStream:
         digest.update(repr(found).encode())
         labels = np.repeat(np.arange(len(classes)), [len(files) for files in found])
         splits.append(Files(str(split), np.array(names, dtype=bytes), labels))
-    return ImageStream(folder.name, *splits, tuple(classes), digest.hexdigest())
+    return ImageStream(folder.name, splits[0], splits[1], tuple(classes), digest.hexdigest())
 
 
 def _images_of(folder: Path) -> list[tuple[str, int]]:
@@ -154,18 +154,20 @@ def _hub(data: str) -> ImageStream:
     if not root:
         raise ValueError(f"data {data!r} names no folder to download to, expected hfds/<name>:<folder>")
     root = os.path.abspath(os.path.expanduser(root))
-    rows, reader = [], None
-    for split in ("train", _hub_test_split(name, root)):
-        reader = _hub_reader(name, root, split)
-        rows.append(HubRows(name, root, split, np.array(list(reader.iter_targets()), dtype=np.int64)))
-    classes = sorted(reader.class_to_idx, key=reader.class_to_idx.__getitem__) if reader.class_to_idx else []
-    classes = classes or [str(label) for label in range(int(rows[0].labels.max(initial=-1)) + 1)]
+    splits = ("train", _hub_test_split(name))
+    readers = [_hub_reader(name, root, split) for split in splits]
+    labels = [np.array(list(reader.iter_targets()), dtype=np.int64) for reader in readers]
+    rows = [HubRows(name, root, split, column) for split, column in zip(splits, labels, strict=True)]
+    indices = readers[0].class_to_idx
+    classes = sorted(indices, key=indices.__getitem__) or [
+        str(label) for label in range(int(rows[0].labels.max(initial=-1)) + 1)
+    ]
     marks = [(row.split, len(row), hashlib.blake2b(row.labels.tobytes()).hexdigest()) for row in rows]
     fingerprint = hashlib.blake2b(repr((name, marks)).encode(), digest_size=4).hexdigest()
     return ImageStream(name.rpartition("/")[2], rows[0], rows[1], tuple(map(str, classes)), fingerprint)
 
 
-def _hub_test_split(name: str, root: str) -> str:
+def _hub_test_split(name: str) -> str:
     try:
         names: Iterable[str] = _datasets().get_dataset_split_names(name)
     except (OSError, RuntimeError) as error:
@@ -176,10 +178,10 @@ def _hub_test_split(name: str, root: str) -> str:
     raise ValueError(f"data set {name!r} has splits {', '.join(names)}, expected train and one of {', '.join(wanted)}")
 
 
-_readers: dict[tuple[str, str, str], Reader] = {}  # one for each process: they hold open files
+_readers: dict[tuple[str, str, str], ReaderHfds] = {}  # one for each process: they hold open files
 
 
-def _hub_reader(name: str, root: str, split: str) -> Reader:
+def _hub_reader(name: str, root: str, split: str) -> ReaderHfds:
     if (name, root, split) not in _readers:
         _datasets()
         import searchspace.torchvision_ops  # noqa: F401
