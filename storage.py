@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 if TYPE_CHECKING:  # loaded on use: --help should not wait for it
     import pyarrow as pa
-    from pyarrow.fs import FileInfo, FileSystem
+    from pyarrow.fs import FileSystem
+
+R = TypeVar("R")
 
 AT_A_TIME = 16  # objects that are read side by side: each costs a round trip or two
 ATTEMPTS = 4  # of a request to S3: 14 s until a server that does not answer is given up
+PATIENCE, PAUSE = 300.0, 5.0  # seconds that a store which was there before is waited for, and between questions
+PASSING = re.compile(
+    r"NETWORK_CONNECTION|SERVICE_UNAVAILABLE|SLOW_DOWN|THROTTLING|TIMEOUT|INTERNAL_FAILURE|status 5\d\d"
+)
+_reached: set[tuple[str, str, int]] = set()  # stores that have answered, by place, query and process
 
 
 class Folder:
@@ -85,8 +94,7 @@ class Folder:
         """FileNotFoundError where there is none, OSError where it cannot be read."""
         if self.path:
             return (self.path / name).read_bytes()
-        with self._remote(name) as (store, path), store.open_input_file(path) as file:
-            return file.read()
+        return self._ask(_get, name)
 
     def read_all(self, names: Sequence[str]) -> list[bytes]:
         """Several files, in order; from an object store several at a time."""
@@ -99,44 +107,27 @@ class Folder:
         """Replace a file whole, in a folder that was made. OSError if it cannot be written."""
         if self.path:
             return _commit(self.path / name, content)
-        with self._remote(name) as (store, path):
-            stream = store.open_output_stream(path)
-            stream.write(content)
-            stream.close()  # makes the object appear, and is not reached where writing failed
+        self._ask(lambda store, path: _put(store, path, content), name)
 
     def exists(self, name: str) -> bool:
         """Whether there is a file or folder of that name."""
         if self.path:
             return (self.path / name).exists()
-        with self._remote(name) as (store, path):
-            return bool(store.get_file_info(path).type)
+        return self._ask(lambda store, path: bool(store.get_file_info(path).type), name)
 
     def names(self, suffix: str = "") -> list[str]:
         """Its files, sorted, without hidden ones; none where there is no such folder."""
-        if self.path:
-            found = [(entry.name, entry.is_dir()) for entry in _scan(self.path)]
-        else:
-            found = [(info.base_name, not info.is_file) for info in self._infos()]
-        return sorted(name for name, folder in found if not folder and name.endswith(suffix) and name[0] != ".")
+        return sorted(name for name, folder in self._entries() if not folder and name.endswith(suffix))
 
     def folders(self) -> list[str]:
         """The folders in it, sorted, without hidden ones; none where there is no such folder."""
-        if self.path:
-            found = [(entry.name, entry.is_dir()) for entry in _scan(self.path)]
-        else:
-            found = [(info.base_name, not info.is_file) for info in self._infos()]
-        return sorted(name for name, folder in found if folder and name[0] != ".")
+        return sorted(name for name, folder in self._entries() if folder)
 
     def remove(self, name: str) -> None:
         """A file, or a folder with all that is in it; nothing where there is none."""
         if self.path:
             return _remove(self.path / name)
-        with self._remote(name) as (store, path):
-            info = store.get_file_info(path)
-            if info.is_file:
-                store.delete_file(path)
-            elif info.type:
-                store.delete_dir(path)
+        self._ask(_delete, name)
 
     def free(self) -> int | None:
         """Bytes that are free on its disk; None on an object store."""
@@ -151,24 +142,59 @@ class Folder:
         folder.path, folder._place, folder._below, folder._query = None, self._place, below, self._query
         return folder
 
-    @contextmanager
-    def _remote(self, name: str = "") -> Iterator[tuple[FileSystem, str]]:
-        """The store and the path there of a file; whatever goes wrong is an OSError of one line."""
+    def _entries(self) -> list[tuple[str, bool]]:
+        """What is in it and not hidden, and whether that is a folder."""
+        found = [(e.name, e.is_dir()) for e in _scan(self.path)] if self.path else self._ask(_list)
+        return [entry for entry in found if entry[0][0] != "."]
+
+    def _ask(self, work: Callable[[FileSystem, str], R], name: str = "") -> R:
+        """Do it with the store and the path there of a file; whatever goes wrong is an OSError of one line.
+
+        A store that was there when this process first asked is waited for; one that never was is an error at once.
+        """
         import pyarrow as pa
 
-        try:
-            store, root = _connect(self._place, self._query, os.getpid())
-            yield store, "/".join(filter(None, (root, unquote(self._below), name)))
-        except FileNotFoundError:
-            raise FileNotFoundError(f"no {name or 'such folder'} in {self}") from None
-        except (OSError, pa.ArrowException) as error:
-            raise OSError(f"{self}: {str(error).splitlines()[0]}") from error
+        place = self._place, self._query, os.getpid()
+        until = time.monotonic() + (PATIENCE if place in _reached else 0)
+        while True:
+            try:
+                store, root = _connect(*place)
+                answer = work(store, "/".join(filter(None, (root, unquote(self._below), name))))
+                _reached.add(place)
+                return answer
+            except FileNotFoundError:
+                raise FileNotFoundError(f"no {name or 'such folder'} in {self}") from None
+            except (OSError, pa.ArrowException) as error:
+                if not PASSING.search(str(error)) or time.monotonic() > until:
+                    raise OSError(f"{self}: {str(error).splitlines()[0]}") from error
+            time.sleep(PAUSE)
 
-    def _infos(self) -> list[FileInfo]:
-        from pyarrow.fs import FileSelector
 
-        with self._remote() as (store, path):
-            return store.get_file_info(FileSelector(path, allow_not_found=True))
+def _get(store: FileSystem, path: str) -> bytes:
+    with store.open_input_file(path) as file:
+        return file.read()
+
+
+def _put(store: FileSystem, path: str, content: bytes | pa.Buffer) -> None:
+    stream = store.open_output_stream(path)
+    stream.write(content)
+    stream.close()  # makes the object appear, and is not reached where writing failed
+
+
+def _list(store: FileSystem, path: str) -> list[tuple[str, bool]]:
+    from pyarrow.fs import FileSelector
+
+    return [
+        (info.base_name, not info.is_file) for info in store.get_file_info(FileSelector(path, allow_not_found=True))
+    ]
+
+
+def _delete(store: FileSystem, path: str) -> None:
+    info = store.get_file_info(path)
+    if info.is_file:
+        store.delete_file(path)
+    elif info.type:
+        store.delete_dir(path)
 
 
 @cache

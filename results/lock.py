@@ -21,6 +21,7 @@ from storage import Folder
 
 LOCK = ".lock"
 BEAT, LAPSED, SETTLED = 10.0, 60.0, 1.0  # seconds: between renewals, until a claim counts for nothing, until it counts
+PATIENCE = 5.0  # seconds that the end of a study waits for a renewal
 
 
 class StudyBusyError(Exception):
@@ -83,8 +84,10 @@ class Claim:
     def release(self) -> None:
         """Let go of it, if it is still ours."""
         self.over.set()
-        self.renewing.join()
-        with suppress(OSError):  # then it lapses
+        self.renewing.join(PATIENCE)
+        if self.renewing.is_alive():  # the store is away: it lapses
+            return
+        with suppress(OSError):
             if (found := self._found()) and self._is_mine(found):
                 self.folder.remove(LOCK)
 
