@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import shutil
 import signal
 import socket
 import sys
@@ -101,7 +100,7 @@ class Cluster:
     def train(self, agenda: Agenda) -> int:
         """Run what the agenda says under Tune, as many trials at a time as the cluster holds, until it says no more.
 
-        Returns the signal that interrupted the trials, or 0.
+        Returns the signal that interrupted the trials, or 0. OSError if a row cannot be written.
         """
         plan, recorder = agenda.plan, agenda.recorder
         trainable = tune.with_parameters(
@@ -113,25 +112,29 @@ class Cluster:
             share=self.share,
         )
         interrupts = Interrupts()
-        scratch = tempfile.mkdtemp(prefix="tune-")  # Tune's own files: never read, gone at the end
-        tuner = tune.Tuner(
-            tune.with_resources(trainable, {"cpu": self.cpus, "gpu": self.gpus}),
-            tune_config=tune.TuneConfig(
-                search_alg=Jobs(agenda, self),
-                num_samples=-1,
-                trial_dirname_creator=lambda trial: trial.trial_id,
-            ),
-            run_config=tune.RunConfig(
-                name="tune",
-                storage_path=scratch,
-                verbose=0,
-                callbacks=[Listener(recorder, interrupts)],
-                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            ),
-        )
-        with interrupts:
-            tuner.fit()
-        shutil.rmtree(scratch, ignore_errors=True)
+        # Tune's own files: never read.
+        with tempfile.TemporaryDirectory(prefix="tune-", ignore_cleanup_errors=True) as scratch, interrupts:
+            tuner = tune.Tuner(
+                tune.with_resources(trainable, {"cpu": self.cpus, "gpu": self.gpus}),
+                tune_config=tune.TuneConfig(
+                    search_alg=Jobs(agenda, self),
+                    num_samples=-1,
+                    trial_dirname_creator=lambda trial: trial.trial_id,
+                ),
+                run_config=tune.RunConfig(
+                    name="tune",
+                    storage_path=scratch,
+                    verbose=0,
+                    callbacks=[Listener(recorder, interrupts)],
+                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                ),
+            )
+            try:
+                tuner.fit()
+            except tune.TuneError as error:  # a traceback as text
+                if isinstance(error.__context__, OSError):
+                    raise error.__context__ from None
+                raise
         return interrupts.received
 
     def device(self) -> str:

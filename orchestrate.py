@@ -14,6 +14,8 @@ from schedulers import RULE_NAMES, SAMPLER_NAMES
 from searchspace.spaces import SPACES
 from trainers.recipes import RECIPES
 
+GO_ON = "run the same command again to go on"
+
 # --help and a wrong argument should not wait for Ray and torch, so the modules that need them are imported on use.
 if TYPE_CHECKING:
     from agenda import Agenda
@@ -135,9 +137,14 @@ def run(agenda: Agenda, cluster: Cluster | None, total: int) -> int:
     plan, recorder = agenda.plan, agenda.recorder
     received = 0
     if cluster and agenda.waiting():
-        with Progress(recorder.records.values(), total) as progress, Refresher(plan.study) as refresher:
-            recorder.progress, recorder.refresher = progress, refresher
-            received = cluster.train(agenda)
+        try:
+            with Progress(recorder.records.values(), total) as progress, Refresher(plan.study) as refresher:
+                recorder.progress, recorder.refresher = progress, refresher
+                received = cluster.train(agenda)
+        except OSError as error:
+            refuse(error)
+            print(GO_ON, file=sys.stderr)
+            return 1
     if cluster and not received:
         measure_costs(plan, cluster, list(map(str, without_cost(plan))))
     try:
@@ -151,7 +158,7 @@ def run(agenda: Agenda, cluster: Cluster | None, total: int) -> int:
     for record in lacking:
         print(f"no result yet: {record.candidate} seed {record.seed}", file=sys.stderr)
     if lacking or received:
-        print("run the same command again to go on", file=sys.stderr)
+        print(GO_ON, file=sys.stderr)
     return 128 + received if received else int(bool(lacking))
 
 

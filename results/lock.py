@@ -21,7 +21,7 @@ from storage import Folder
 
 LOCK = ".lock"
 BEAT, LAPSED, SETTLED = 10.0, 60.0, 1.0  # seconds: between renewals, until a claim counts for nothing, until it counts
-PATIENCE = 5.0  # seconds that the end of a study waits for a renewal
+PATIENCE = 15.0  # seconds that the end of a study waits until its claim is gone
 
 
 class StudyBusyError(Exception):
@@ -82,14 +82,9 @@ class Claim:
         self.renewing.start()
 
     def release(self) -> None:
-        """Let go of it, if it is still ours."""
+        """Let go of it, unless the store is away: then it lapses."""
         self.over.set()
         self.renewing.join(PATIENCE)
-        if self.renewing.is_alive():  # the store is away: it lapses
-            return
-        with suppress(OSError):
-            if (found := self._found()) and self._is_mine(found):
-                self.folder.remove(LOCK)
 
     def _renew(self) -> None:
         while not self.over.wait(BEAT):
@@ -98,6 +93,9 @@ class Claim:
                     print(f"\ntaken over: {self._busy(found)}", file=sys.stderr, flush=True)
                     return os.kill(os.getpid(), signal.SIGTERM)
                 self._write()
+        with suppress(OSError):
+            if (found := self._found()) and self._is_mine(found):
+                self.folder.remove(LOCK)
 
     def _found(self) -> dict[str, Any] | None:
         """The claim that is there; None where there is none that can be read."""

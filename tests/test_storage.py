@@ -1,11 +1,14 @@
 """The same of a folder on this machine and of one on an object store."""
 
+import os
 import pickle
+import threading
 import time
 from multiprocessing import get_context
 
 import pytest
 
+import storage
 from storage import Folder
 
 
@@ -134,3 +137,33 @@ def test_a_store_that_is_down_is_an_error_soon(endpoint, what):
         what(Folder("s3://studies?endpoint_override=127.0.0.1:1&scheme=http"))
     assert time.monotonic() - start < 20
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_store_that_is_away_for_a_while_is_waited_for(endpoint, monkeypatch):
+    from moto.server import ThreadedMotoServer
+
+    def serve(port):
+        server = ThreadedMotoServer("127.0.0.1", port=port, verbose=False)
+        server.start()
+        return server, server.get_host_and_port()[1]
+
+    monkeypatch.setattr(storage, "PAUSE", 0.2)
+    monkeypatch.setattr(storage, "ATTEMPTS", 1)
+    server, port = serve(0)
+    folder = Folder(f"s3://studies/away?endpoint_override=127.0.0.1:{port}&scheme=http")
+    folder.write("f", b"1")
+    server.stop()
+    back = threading.Timer(2, serve, (port,))
+    back.start()
+    start = time.monotonic()
+    folder.write("f", b"2")
+    assert time.monotonic() - start > 1
+    assert folder.read("f") == b"2"
+
+
+def test_a_store_that_stays_away_is_given_up(monkeypatch):
+    monkeypatch.setattr(storage, "PATIENCE", 0)
+    query = "endpoint_override=127.0.0.1:1&scheme=http"
+    storage._reached.add(("s3://studies", query, os.getpid()))
+    with pytest.raises(OSError, match="connect"):
+        Folder(f"s3://studies/gone?{query}").names()
