@@ -6,23 +6,16 @@ import logging
 import math
 import os
 import signal
-import socket
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-os.environ |= {  # read by Ray when it is imported
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # otherwise a warning on every machine without a GPU
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # five files and fsyncs a trial that nobody reads
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Interrupts is ours
-    "TUNE_MAX_PENDING_TRIALS_PG": "1000",  # Jobs says how many; Tune would start the processes of trials one by one
-}
+# Before Ray: it sets what Ray reads when it is imported.
+import nodes
 
+# isort: split
 import ray
 from ray import tune
 from ray.tune.search import Searcher
@@ -39,10 +32,8 @@ from trainers.share import Share
 from trainers.streams import ImageStream
 from trainers.trial import Trial
 
-# What the raylet says of dead workers would go through the live table; the trial's line says it.
-ray._private.worker._worker_logs_enabled = False
-
 FRAME = '\n  File "'  # of a traceback: in the text of an exception, never in that of a dead process or node
+EPILOGUE = "An unexpected internal error occurred while the worker was executing a task."  # below an import's traceback
 
 
 class Cluster:
@@ -56,12 +47,12 @@ class Cluster:
         # Where the file of one's own mixers is, for the trials' processes; on other nodes it must lie there too.
         own = {name: os.environ[name] for name in (VARIABLE,) if name in os.environ}
         local |= {"runtime_env": {"env_vars": own}} if own else {}
-        self.dashboard_url = _init(address, local).dashboard_url
+        self.dashboard_url = nodes.connect(address, local).dashboard_url
         logging.getLogger("ray").setLevel(logging.CRITICAL)
         self.workers = 0  # of each rank's loader
         self._counted, self._side_by_side = -math.inf, 1
         try:
-            self.cpus, self.gpus = _cpus_and_gpus(cpus, gpus)
+            self.cpus, self.gpus = nodes.cpus_and_gpus(cpus, gpus)
         except ValueError:
             ray.shutdown()
             raise
@@ -82,7 +73,7 @@ class Cluster:
     def side_by_side(self) -> int:
         """Trials that run at a time on the nodes that are there now; at least 1, which waits where no node holds it."""
         if time.monotonic() > self._counted + 1:
-            number = sum(_holds(node, self.cpus, self.gpus) for node in _nodes())
+            number = sum(nodes.holds(node, self.cpus, self.gpus) for node in nodes.living())
             self._counted, self._side_by_side = time.monotonic(), max(1, number)
         return self._side_by_side
 
@@ -156,48 +147,6 @@ class Cluster:
             raise RuntimeError(str(error).strip().splitlines()[-1]) from error
 
 
-def _init(address: str | None, options: dict[str, Any]) -> Any:
-    """Start Ray here or join it; ValueError in one line if it cannot be joined."""
-    if not address:
-        return ray.init("local", log_to_driver=False, logging_level=logging.CRITICAL, **options)
-    host, _, port = address.rpartition(":")
-    if address != "auto" and (not host or "/" in host or not port.isdigit()):
-        raise ValueError(f"--address {address}, expected HOST:PORT or auto")
-    try:
-        if address != "auto":  # where nothing listens, Ray tries for minutes
-            socket.create_connection((host, int(port)), timeout=5).close()
-        return ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL, **options)
-    except (OSError, OverflowError, RuntimeError, ray.exceptions.RayError) as error:
-        raise ValueError(f"no Ray cluster to join at {address}: {' '.join(str(error).split())[:300]}") from error
-
-
-def _nodes() -> list[dict[str, float]]:
-    """What each living node has."""
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
-
-
-def _holds(node: dict[str, float], cpus: int, gpus: float) -> int:
-    """How many trials of such a share fit on the node; one that has a fraction of a GPU is never spread over two."""
-    by_cpus, cards = int(node.get("CPU", 0) / cpus), int(node.get("GPU", 0))
-    if not gpus:
-        return by_cpus
-    return min(by_cpus, cards * int(1 / gpus) if gpus < 1 else int(cards / gpus))
-
-
-def _cpus_and_gpus(cpus: int | None, gpus: float | None) -> tuple[int, float]:
-    """CPUs and GPUs of one trial: as asked, or one GPU where there are any and its part of its node's CPUs."""
-    nodes = _nodes()
-    gpus = float(any(node.get("GPU", 0) for node in nodes)) if gpus is None else gpus
-    if gpus > 1 and gpus != int(gpus):
-        raise ValueError(f"{gpus:g} GPUs a trial, expected a fraction of one or a whole number")
-    parts = [node.get("CPU", 0) * gpus / node["GPU"] for node in nodes if node.get("GPU", 0) >= gpus > 0]
-    cpus = cpus or max(1, int(min(parts, default=1)))
-    if not any(_holds(node, cpus, gpus) for node in nodes):
-        sizes = dict.fromkeys(f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in nodes)
-        raise ValueError(f"a trial wants {cpus} CPUs and {gpus:g} GPUs, the nodes have {', '.join(sizes)}")
-    return cpus, gpus
-
-
 class TuneTrial(Trial, tune.Trainable):
     """A trial as Tune runs it, in a process of its own that Ray shows by the trial's name."""
 
@@ -256,7 +205,7 @@ class Listener(tune.Callback):
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         error = Path(trial.error_file).read_text() if trial.error_file else ""
         if FRAME in error:
-            self.recorder.failed(_key(trial), error)
+            self.recorder.failed(_key(trial), error.replace(EPILOGUE, ""))
         else:
             why = " for want of memory" if "low on memory" in error else ""
             self.recorder.died(_key(trial), f"its process died{why}")

@@ -5,10 +5,12 @@ import signal
 from types import SimpleNamespace
 
 import pytest
+import ray
 from conftest import trial_record
 
 import cluster
-from cluster import Interrupts, Jobs, Listener
+from cluster import EPILOGUE, Interrupts, Jobs, Listener
+from nodes import cpus_and_gpus
 from trainers.share import Share
 
 
@@ -80,7 +82,7 @@ def nodes(monkeypatch):
         dead = {"Alive": False, "Resources": {"CPU": 99, "GPU": 9}}
         return [dead, *({"Alive": True, "Resources": {"CPU": cpus, "GPU": gpus}} for cpus, gpus in found)]
 
-    monkeypatch.setattr(cluster.ray, "nodes", nodes)
+    monkeypatch.setattr(ray, "nodes", nodes)
     return found
 
 
@@ -98,15 +100,15 @@ def nodes(monkeypatch):
 )
 def test_a_trial_gets_a_gpu_where_there_are_any_and_its_part_of_the_cpus(nodes, each, asked, got):
     nodes[:] = each
-    assert cluster._cpus_and_gpus(*asked) == got
+    assert cpus_and_gpus(*asked) == got
 
 
 def test_what_no_node_holds_is_refused(nodes):
     nodes[:] = [(16, 2), (16, 2), (8, 0)]
     with pytest.raises(ValueError, match=r"1 CPUs and 3 GPUs, the nodes have 16 CPUs and 2 GPUs, 8 CPUs and 0 GPUs$"):
-        cluster._cpus_and_gpus(1, 3.0)
+        cpus_and_gpus(1, 3.0)
     with pytest.raises(ValueError, match=r"1\.5 GPUs a trial, expected a fraction of one or a whole number"):
-        cluster._cpus_and_gpus(1, 1.5)
+        cpus_and_gpus(1, 1.5)
 
 
 def joined(cpus, gpus):
@@ -160,6 +162,7 @@ class Heard:
 # As Ray 2.60 words them.
 STEP = "ray::T.train() (pid=1, ip=10.0.0.1)\n  File \"run.py\", line 2, in step\nKeyError: 'x'"
 SETUP = 'The actor died because of an error raised in its creation task, ray::T()\n  File "run.py", line 1\nOSError: no'
+IMPORT = f'The actor is dead because its worker has died.\n  File "pickle.py", line 1\nImportError: x\n\n{EPILOGUE}'
 KILLED = (
     "The actor died unexpectedly before finishing this task.\n\tclass_name: T\nThe actor is dead because its worker"
 )
@@ -172,6 +175,7 @@ MEMORY = "1 worker(s) were killed due to the node running low on memory.\nTop 10
     [
         (STEP, "KeyError: 'x'"),
         (SETUP, "OSError: no"),
+        (IMPORT, "ImportError: x"),
         (KILLED, "its process died"),
         (NODE, "its process died"),
         (MEMORY, "its process died for want of memory"),
