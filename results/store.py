@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from results.lock import held
 from results.records import ENDED, SCHEMA_VERSION, TABLES, Record, schema
+from results.seal import check, sealed
 from storage import Folder
 
 R = TypeVar("R", bound=Record)
@@ -73,7 +74,7 @@ class Study:
         rows = [asdict(record) for record in records]
         content = pa.BufferOutputStream()
         pq.write_table(pa.Table.from_pylist(rows, schema=schema(TABLES[table])), content, write_page_checksum=True)
-        (self.folder / table).write(f"{key}.parquet", content.getvalue())
+        (self.folder / table).write(f"{key}.parquet", sealed(content.getvalue()))
 
     def records(self, kind: type[R]) -> list[R]:
         """All rows of the table of `kind`; ValueError names a file that cannot be read."""
@@ -136,14 +137,20 @@ def _read(folder: Folder, names: Sequence[str]) -> list[bytes]:
 
 def _parse(file: Folder, content: bytes, wanted: pa.Schema) -> pa.Table:
     try:
+        check(content)
         parquet = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
-        found = parquet.schema_arrow.metadata or {}
-        version = found.get(b"schema_version", b"none").decode()
-        if version != SCHEMA_VERSION:
-            raise ValueError(f"{file} has schema version {version}, this code reads {SCHEMA_VERSION}")
-        return _completed(parquet.read(), wanted)
-    except (pa.ArrowException, OSError) as error:
+        version = (parquet.schema_arrow.metadata or {}).get(b"schema_version", b"none").decode()
+        if _readable(version):
+            return _completed(parquet.read(), wanted)
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise ValueError(f"{file} is damaged ({str(error).splitlines()[0]}): remove it and run again") from error
+    raise ValueError(f"{file} has schema version {version}, this code reads {SCHEMA_VERSION} and older")
+
+
+def _readable(version: str) -> bool:
+    """Whether the first number of a file's schema version is not above ours."""
+    major = version.partition(".")[0]
+    return major.isdecimal() and int(major) <= int(SCHEMA_VERSION.partition(".")[0])
 
 
 def _completed(table: pa.Table, wanted: pa.Schema) -> pa.Table:
