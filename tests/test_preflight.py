@@ -11,6 +11,7 @@ from conftest import trial_record
 from plan import How
 from preflight import Preflight, Speed, _duration, extremes
 from results.evidence import smallest_difference
+from results.store import Study
 from trainers.cost import Cost
 from trainers.data import ImageData
 from trainers.recipes import DIGITS
@@ -77,6 +78,10 @@ def test_trials_side_by_side_share_the_time(data, study):
 def test_disk_counts_checkpoints_and_rows(data, study):
     # Three trials of 12 MB, and a second checkpoint for each of the two that run.
     assert lines(data, study, trials("middle", seeds=3))[2].startswith("60 MB of disk, ")
+
+
+def test_of_an_object_store_nobody_knows_what_is_free(data, s3):
+    assert lines(data, Study("s", s3), trials("middle", seeds=3))[2] == f"60 MB in {Study('s', s3).folder}"
 
 
 def test_one_seed_resolves_nothing(data, study):

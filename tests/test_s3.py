@@ -17,6 +17,7 @@ from conftest import begun, trial_record
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from orchestrate import main
 from results import __main__ as show
 from results import lock
 from results.lock import StudyBusyError
@@ -161,6 +162,35 @@ def test_who_lost_the_claim_is_stopped(s3, monkeypatch, capsys):
         assert stopped.wait(5)
     assert "taken over: study 's' is being run by process" in capsys.readouterr().err
     assert since(study) == "then"
+
+
+def refused(capsys, where):
+    """Exit code and words of a command that does not come to train."""
+    code = main(["--space", "placement", "--storage", where])
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1
+    return code, error
+
+
+def test_who_comes_second_exits_with_4(s3, capsys):
+    claim(begun("placement", s3))
+    code, error = refused(capsys, s3)
+    assert code == 4
+    assert error.startswith(f"orchestrate.py: study 'placement' is being run by process {os.getppid()} on ")
+
+
+@pytest.mark.parametrize(
+    ("where", "says"),
+    [
+        ("s3://bucket?nonsense=1", "Unexpected query parameter"),
+        ("s3://studies?endpoint_override=127.0.0.1:1&scheme=http", "Could not connect to server"),
+        ("s3://nobodys?{}", "bucket does not exist"),
+    ],
+)
+def test_a_store_that_is_none_exits_with_2(endpoint, capsys, where, says):
+    code, error = refused(capsys, where.format(endpoint))
+    assert code == 2
+    assert says in error
 
 
 @pytest.fixture
