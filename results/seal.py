@@ -1,4 +1,4 @@
-"""A digest inside a Parquet file. Page checksums do not cover the footer, where a flipped bit can change a value unseen;
+"""A digest inside a Parquet file. Page checksums leave out the footer, where a flipped bit can change a value unseen;
 readers look for the footer from the end of a file, so that there is room before it for what they never read."""
 
 from __future__ import annotations

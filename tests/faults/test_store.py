@@ -1,0 +1,301 @@
+"""A study's files against SIGKILL, full disks, flipped bits and readers: nothing that was acknowledged is ever lost,
+doubled or changed, and no file is ever unreadable. Without Ray."""
+
+import errno
+import os
+import random
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+from conftest import trial_record
+
+import storage
+from results.records import EpochRecord, TrialRecord
+from results.store import Study
+
+TRIALS, EPOCHS = 2, 3
+WRITES = 2 * TRIALS * EPOCHS
+NIGHTLY = pytest.mark.nightly
+
+
+def epoch_record(key, epoch):
+    fields = {"candidate": "c", "seed": 0, "train_loss": 1.0 / epoch, "val_loss": 2.0 / epoch, "lr": 0.1}
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    return EpochRecord(key=key, epoch=epoch, top1=50.0 + epoch, seconds=1.0, finished_at=at, **fields)
+
+
+def row(trial, epoch):
+    return trial_record(key=f"k{trial}", seed=trial, epoch=epoch, top1=50.0 + epoch)
+
+
+def writes():
+    """What a recorder writes as epochs arrive: the curve, then the trial's row."""
+    for trial in range(TRIALS):
+        for epoch in range(1, EPOCHS + 1):
+            curve = [epoch_record(f"k{trial}", number) for number in range(1, epoch + 1)]
+            yield ("epochs", f"k{trial}", curve)
+            yield ("trials", f"k{trial}", [row(trial, epoch)])
+
+
+def write_all(study, acknowledge=lambda number: None):
+    for number, (table, key, records) in enumerate(writes()):
+        study.write(table, key, records)
+        acknowledge(number)
+
+
+def state(study):
+    """Every row of the study by its file; reading fails where a file is damaged."""
+    found = {("epochs", key): [] for key in {record.key for record in study.records(EpochRecord)}}
+    for record in sorted(study.records(EpochRecord), key=lambda record: record.epoch):
+        found["epochs", record.key].append(record)
+    return found | {("trials", record.key): [record] for record in study.records(TrialRecord)}
+
+
+def possible(before, acknowledged):
+    """What may stand in each file after so many acknowledged writes: the last of them, or the one in flight."""
+    allowed = {file: [records] for file, records in before.items()}
+    for number, (table, key, records) in enumerate(writes()):
+        if number < acknowledged:
+            allowed[table, key] = [records]
+        elif number == acknowledged:
+            allowed[table, key] = [*allowed.get((table, key), [None]), records]
+    return allowed
+
+
+def killed(study, how):
+    """Write in a process of its own that dies as `how` makes it; how many writes it acknowledged, and its exit code."""
+    listen, tell = os.pipe()
+    if (child := os.fork()) == 0:
+        with suppress(BaseException):
+            how()
+            write_all(study, lambda number: os.write(tell, b"."))
+            os._exit(0)
+        os._exit(1)
+    os.close(tell)
+    acknowledged = 0
+    while part := os.read(listen, 100):
+        acknowledged += len(part)
+    os.close(listen)
+    return acknowledged, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def assert_nothing_lost(study, acknowledged, before=MappingProxyType({})):
+    found, allowed = state(study), possible(before, acknowledged)
+    assert found.keys() <= allowed.keys()
+    assert all(found.get(file) in options for file, options in allowed.items())
+    return found
+
+
+def die_at(number):
+    """Make the process kill itself before operation `number` on files, or in the middle of it where it writes."""
+    left = [number]
+
+    def dying(work, half=None):
+        def operation(*args, **kwargs):
+            left[0] -= 1
+            if left[0] == 0:
+                if half:
+                    half(*args)
+                os.kill(os.getpid(), signal.SIGKILL)
+            return work(*args, **kwargs)
+
+        return operation
+
+    class File:
+        def __init__(self, file):
+            self.file, self.fileno = file, file.fileno
+            self.write = dying(file.write, self._half)
+            self.flush = dying(file.flush)
+
+        def _half(self, content):
+            self.file.write(memoryview(content)[: len(content) // 2])
+            self.file.flush()
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            self.file.close()
+
+    opened = dying(Path.open)
+    Path.open = lambda path, *args: File(opened(path, *args))
+    Path.replace = dying(Path.replace)
+    os.fsync = dying(os.fsync)
+    os.open = dying(os.open)
+
+
+@pytest.fixture
+def empty(tmp_path):
+    study = Study("s", tmp_path)
+    with study.owned():
+        pass
+    return study
+
+
+def test_killed_at_every_single_operation(tmp_path):
+    """Until a run is clean: each of its 12 writes opens, writes, flushes, syncs, replaces, and syncs the folder."""
+    for number in range(1, 1000):
+        study = Study("s", tmp_path / str(number))
+        with study.owned():
+            pass
+        acknowledged, code = killed(study, lambda number=number: die_at(number))
+        if code == 0:
+            break
+        assert code == -signal.SIGKILL
+        assert_nothing_lost(study, acknowledged)
+        write_all(study)
+        assert_nothing_lost(study, WRITES)
+    assert number == 7 * WRITES + 1
+
+
+@pytest.mark.parametrize("times", [200, pytest.param(5000, marks=NIGHTLY)])
+def test_killed_at_random_times(empty, times):
+    draw = random.Random(0)  # noqa: S311
+    start = time.monotonic()
+    killed(empty, lambda: None)
+    longest, kills, found = time.monotonic() - start, 0, state(empty)
+    for seconds in [draw.uniform(0, longest) for _ in range(times)]:
+        acknowledged, code = killed(empty, lambda seconds=seconds: die_in(seconds))
+        kills += code == -signal.SIGKILL
+        found = assert_nothing_lost(empty, acknowledged, found)
+    assert kills > times / 4
+    write_all(empty)
+    assert_nothing_lost(empty, WRITES)
+
+
+def prefix(file, records):
+    """What the file must hold if its last epoch is that of `records`."""
+    table, key = file
+    epoch = records[-1].epoch
+    if table == "epochs":
+        return [epoch_record(key, number) for number in range(1, epoch + 1)]
+    return [row(int(key[1:]), epoch)]
+
+
+def die_in(seconds):
+    """SIGKILL to this process after so long."""
+    signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-4))
+
+
+def test_a_flipped_bit_is_found_or_changes_nothing(empty):
+    write_all(empty)
+    draw, whole = random.Random(0), state(empty)  # noqa: S311
+    files = sorted(empty.folder.path.glob("*/*.parquet"))
+    found = 0
+    for _ in range(200):
+        file = draw.choice(files)
+        good = file.read_bytes()
+        bit = draw.randrange(8 * len(good))
+        file.write_bytes(good[: bit // 8] + bytes([good[bit // 8] ^ 1 << bit % 8]) + good[bit // 8 + 1 :])
+        after = read(empty)
+        assert after == whole or f"{file} is damaged" in after or "schema version" in after
+        found += after != whole
+        file.write_bytes(good)
+    assert found > 190
+
+
+def read(study):
+    """The state of a study, or why it cannot be read."""
+    try:
+        return state(study)
+    except ValueError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize(("call", "number"), [("fsync", errno.EIO), ("write", errno.ENOSPC)])
+def test_an_error_of_the_disk_is_raised_once_and_the_old_file_stays(empty, monkeypatch, call, number):
+    write_all(empty)
+    before, calls = state(empty), []
+
+    def failing(*args):
+        calls.append(args)
+        raise OSError(number, os.strerror(number))
+
+    if call == "fsync":
+        monkeypatch.setattr(storage.os, "fsync", failing)
+    else:
+        opened = Path.open
+
+        def without_room(path, *args):
+            file = opened(path, *args)
+            return type(
+                "File", (), {"write": failing, "__enter__": lambda s: s, "__exit__": lambda s, *e: file.close()}
+            )()
+
+        monkeypatch.setattr(Path, "open", without_room)
+    with pytest.raises(OSError, match=os.strerror(number)):
+        empty.write("trials", "k0", [row(0, 1)])
+    assert len(calls) == 1  # never again on the same file
+    monkeypatch.undo()
+    assert state(empty) == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small disk")
+def test_a_full_disk_loses_nothing(tmp_path):
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(tmp_path)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        study = Study("s", tmp_path)
+        with study.owned():
+            written = fill(study)
+        assert sorted(record.seed for record in study.records(TrialRecord)) == list(range(written))
+        assert written > 5
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)  # noqa: S607
+
+
+def fill(study):
+    """How many rows there was room for."""
+    for written in range(1000):
+        try:
+            study.write("trials", f"k{written}", [row(written, 1)])
+        except OSError as error:
+            return written * (error.errno == errno.ENOSPC)
+    return 0
+
+
+@pytest.mark.parametrize("seconds", [5, pytest.param(60, marks=NIGHTLY)])
+def test_readers_never_see_half_a_row_while_rows_are_written(empty, seconds):
+    write_all(empty)
+    if (child := os.fork()) == 0:
+        with suppress(BaseException):
+            while True:
+                write_all(empty)
+        os._exit(1)
+    try:
+        reads, until = 0, time.monotonic() + seconds
+        while time.monotonic() < until:
+            assert all(records == prefix(file, records) for file, records in state(empty).items())
+            reads += 1
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert reads > 10
+
+
+def test_an_older_file_reads_as_nulls_and_a_newer_one_is_refused(empty, monkeypatch):
+    import results.records
+    import results.store
+
+    older = results.records.schema(TrialRecord).remove(results.records.schema(TrialRecord).get_field_index("ranks"))
+    with monkeypatch.context() as patch:
+        patch.setattr(results.store, "schema", lambda kind: older)
+        empty.write("trials", "k0", [row(0, 1)])
+    assert empty.records(TrialRecord)[0].ranks is None
+    for version, read in (("1.7", True), ("2", False), ("2.0", False)):
+        with monkeypatch.context() as patch:
+            patch.setattr(results.records, "SCHEMA_VERSION", version)
+            empty.write("trials", "k0", [row(0, 1)])
+        if read:
+            assert empty.records(TrialRecord)[0].epoch == 1
+        else:
+            with pytest.raises(ValueError, match=f"has schema version {version}, this code reads 1 and older"):
+                empty.records(TrialRecord)
