@@ -179,8 +179,13 @@ def _add_effects(report: Report, trials: pd.DataFrame, settings: dict, title: st
 
 def _data(settings: dict) -> str:
     recipe = settings["recipe"]
-    start = f" from weights {recipe['init']}" if recipe.get("init") else ""
-    return f"{settings['data']['name']} at {recipe['img_size']} px, recipe {recipe['name']}{start}"
+    return f"{settings['data']['name']} at {recipe['img_size']} px, recipe {recipe['name']}"
+
+
+def _start(settings: dict) -> str:
+    """What the trials began with, if not with random weights."""
+    init = settings["recipe"].get("init")
+    return f" from weights {init} (which favour the token mixers that they hold)" if init else ""
 
 
 def _epochs(settings: dict) -> str:
@@ -189,8 +194,8 @@ def _epochs(settings: dict) -> str:
 
 def _caption(table: str, settings: dict, device: str) -> str:
     return (
-        f"Ours: {settings['backbone']} on {_data(settings)}, {_epochs(settings)}, mean ± sd over the seeds that ran to "
-        f"the end; images/s at inference: {device or 'not measured'}. {paper.SAYS.get(table, '')}"
+        f"Ours: {settings['backbone']} on {_data(settings)}{_start(settings)}, {_epochs(settings)}, mean ± sd over the "
+        f"seeds that ran to the end; images/s at inference: {device or 'not measured'}. {paper.SAYS.get(table, '')}"
     ).rstrip()
 
 

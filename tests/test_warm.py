@@ -7,11 +7,13 @@ from itertools import islice, pairwise
 
 import pytest
 import torch
+from conftest import trial_record
 from safetensors.torch import save_file
 
 from orchestrate import main as orchestrate
 from orchestrate import parser as command_line
 from plan import make_plan
+from results.report import make_report
 from searchspace.backbones import build
 from searchspace.candidate import Candidate
 from storage import Folder
@@ -315,6 +317,15 @@ def test_a_plan_holds_the_weights_and_its_trials_are_others(tmp_path):
         cold.study.write("trials", record.key, [record])
         with pytest.raises(ValueError, match=f"recipe.init None, now '{begun.recipe.init}'; choose another name"):
             begun.study.begin(begun.settings())
+
+
+def test_tables_say_what_their_trials_began_with(study, tmp_path):
+    settings = study.settings()
+    with study.owned():
+        study.begin({**settings, "recipe": {**settings["recipe"], "init": "weights-0123abcd"}})
+        record = trial_record(BASE, status="done", top1=90.0, test_top1=90.0)
+        study.write("trials", record.key, [record])
+    assert "recipe r from weights weights-0123abcd (which favour" in make_report(study).markdown[0]
 
 
 @pytest.mark.parametrize("arguments", [["--recipe", "finetune", "--data", "x"], ["--init", "nowhere"]])
