@@ -41,11 +41,11 @@ class Folder:
         text = os.fspath(where)
         self.path: Path | None = None  # None on an object store
         if "://" not in text:
-            self.path = Path(text)
+            self.path = self._top = Path(text)
         elif text.startswith("file://"):
             if host := urlsplit(text).netloc:
                 raise ValueError(f"{text}: a file:// URI names no host, here {host!r}")
-            self.path = Path(unquote(urlsplit(text).path))
+            self.path = self._top = Path(unquote(urlsplit(text).path))
         else:
             _check(text)
             parts = urlsplit(text)
@@ -64,7 +64,11 @@ class Folder:
         return Folder(self.path.parent) if self.path else self._at(self._below.rpartition("/")[0])
 
     def __truediv__(self, name: str) -> Folder:
-        return Folder(self.path / name) if self.path else self._at(f"{self._below}/{quote(name)}".lstrip("/"))
+        """A folder or file in it; ValueError for a name that would lead elsewhere."""
+        _check_name(name)
+        if self.path:
+            return self._within(self.path / name, self._top)
+        return self._at(f"{self._below}/{quote(name)}".lstrip("/"))
 
     def __str__(self) -> str:
         """What can be given back: the path, or the URI with its query."""
@@ -83,11 +87,12 @@ class Folder:
 
     def absolute(self) -> Folder:
         """Without the working directory in it."""
-        return Folder(self.path.absolute()) if self.path else self
+        return self._within(self.path.absolute(), self._top.absolute()) if self.path else self
 
     def make(self) -> None:
         """With its parents, if it is not there. An object store has no folders to make."""
         if self.path:
+            self.confine()
             self.path.mkdir(parents=True, exist_ok=True)
 
     def read(self, name: str) -> bytes:
@@ -105,7 +110,9 @@ class Folder:
 
     def write(self, name: str, content: bytes | pa.Buffer) -> None:
         """Replace a file whole, in a folder that was made. OSError if it cannot be written."""
+        _check_name(name)
         if self.path:
+            self.confine()
             return _commit(self.path / name, content)
         self._ask(lambda store, path: _put(store, path, content), name)
 
@@ -125,7 +132,9 @@ class Folder:
 
     def remove(self, name: str) -> None:
         """A file, or a folder with all that is in it; nothing where there is none."""
+        _check_name(name)
         if self.path:
+            self.confine()
             return _remove(self.path / name)
         self._ask(_delete, name)
 
@@ -135,6 +144,17 @@ class Folder:
             return None
         whole = self.path.absolute()
         return shutil.disk_usage(next(path for path in (whole, *whole.parents) if path.exists())).free
+
+    def _within(self, path: Path, top: Path) -> Folder:
+        """Another folder below the same one that a user named."""
+        folder = Folder(path)
+        folder._top = top
+        return folder
+
+    def confine(self) -> None:
+        """ValueError if a symbolic link below the folder that the user named leads out of it."""
+        if self.path and not self.path.resolve().is_relative_to(self._top.resolve()):
+            raise ValueError(f"{self.path} leads out of {self._top}, by a symbolic link: nothing is written there")
 
     def _at(self, below: str) -> Folder:
         """Another folder of the same store."""
@@ -159,7 +179,7 @@ class Folder:
         while True:
             try:
                 store, root = _connect(*place)
-                answer = work(store, "/".join(filter(None, (root, unquote(self._below), name))))
+                answer = work(store, "/".join([root, *filter(None, (unquote(self._below), name))]))
                 _reached.add(place)
                 return answer
             except FileNotFoundError:
@@ -228,10 +248,20 @@ def _check(uri: str) -> None:
         raise ValueError(f"{uri}: {str(error).splitlines()[0]}") from error
 
 
+def _check_name(name: str) -> None:
+    if not name or name in (".", "..") or "/" in name or "\0" in name:
+        raise ValueError(f"bad name {name!r:.60}, expected one of a file or folder")
+
+
+def open_own(path: Path, flags: int) -> int:
+    """Open or make a file, never by a symbolic link, which may lead anywhere. A descriptor, or OSError."""
+    return os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+
+
 def _commit(path: Path, content: bytes | pa.Buffer) -> None:
     """Put `content` at `path` so that a crash leaves the old file or the new one."""
     part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as file:
+    with os.fdopen(open_own(part, os.O_WRONLY | os.O_TRUNC), "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

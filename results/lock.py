@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from storage import Folder
+from storage import Folder, open_own
 
 LOCK = ".lock"
 BEAT, LAPSED, SETTLED = 10.0, 60.0, 1.0  # seconds: between renewals, until a claim counts for nothing, until it counts
@@ -45,7 +45,7 @@ def held(study: str, folder: Folder) -> Iterator[None]:
 
 @contextmanager
 def _locked(study: str, file: Path) -> Iterator[None]:
-    with file.open("a+") as lock:
+    with os.fdopen(open_own(file, os.O_RDWR | os.O_APPEND), "a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from results.page import Drawing, Section, page
 from results.store import Study
 from results.tables import main_device, result_table
 from results.typeset import plain, to_latex, to_markdown, typeset
-from storage import Folder
+from storage import Folder, open_own
 
 SEARCHED = "Searched"  # the table of what the paper does not print
 
@@ -84,7 +85,7 @@ def _alone(folder: Folder) -> Iterator[None]:
     if folder.path is None:
         yield
         return
-    with (folder.path / ".lock").open("w") as lock:
+    with os.fdopen(open_own(folder.path / ".lock", os.O_WRONLY), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -66,6 +66,8 @@ class Study:
             raise ValueError(f"{self.folder} is a recorded study, which is only read: choose another --results")
         for table in TABLES:
             (self.folder / table).make()
+        for written in ("checkpoints", "report"):
+            (self.folder / written).confine()
         with held(self.name, self.folder):
             yield
 
@@ -114,8 +116,11 @@ class Study:
         return trials[trials["status"].isin(ENDED)]
 
     def _table(self, table: str) -> pa.Table:
+        return self.read(table, (self.folder / table).names(".parquet"))
+
+    def read(self, table: str, names: Sequence[str]) -> pa.Table:
+        """The rows of these files of a table; ValueError names one that cannot be read."""
         wanted, folder = schema(TABLES[table]), self.folder / table
-        names = folder.names(".parquet")
         tables = [
             _parse(folder / name, content, wanted) for name, content in zip(names, _read(folder, names), strict=True)
         ]
@@ -141,7 +146,7 @@ def _parse(file: Folder, content: bytes, wanted: pa.Schema) -> pa.Table:
         parquet = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
         version = (parquet.schema_arrow.metadata or {}).get(b"schema_version", b"none").decode()
         if _readable(version):
-            return _completed(parquet.read(), wanted)
+            return _checked(_completed(parquet.read(), wanted), file.name)
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise ValueError(f"{file} is damaged ({str(error).splitlines()[0]}): remove it and run again") from error
     raise ValueError(f"{file} has schema version {version}, this code reads {SCHEMA_VERSION} and older")
@@ -159,6 +164,17 @@ def _completed(table: pa.Table, wanted: pa.Schema) -> pa.Table:
         if column.name not in table.column_names and column.nullable:
             table = table.append_column(column.name, pa.nulls(len(table), column.type))
     return table.select(wanted.names).cast(wanted)
+
+
+def _checked(table: pa.Table, name: str) -> pa.Table:
+    """ValueError for rows that do not belong into a file of this name: what they say becomes names of files."""
+    for column, texts in ((c, table[c].unique().to_pylist()) for c in ("key", "study") if c in table.column_names):
+        for text in texts:
+            if column == "study" and not NAME.fullmatch(text):
+                raise ValueError(f"study {text!r:.60}")
+            if column == "key" and name != RECORD and f"{text}.parquet" != name:
+                raise ValueError(f"its rows are of {text!r:.60}")
+    return table
 
 
 def _identity(settings: dict[str, Any]) -> dict[str, Any]:

@@ -123,8 +123,8 @@ def die_at(number):
         def __exit__(self, *error):
             self.file.close()
 
-    opened = dying(Path.open)
-    Path.open = lambda path, *args: File(opened(path, *args))
+    made = os.fdopen
+    os.fdopen = lambda *args: File(made(*args))
     Path.replace = dying(Path.replace)
     os.fsync = dying(os.fsync)
     os.open = dying(os.open)
@@ -221,15 +221,15 @@ def test_an_error_of_the_disk_is_raised_once_and_the_old_file_stays(empty, monke
     if call == "fsync":
         monkeypatch.setattr(storage.os, "fsync", failing)
     else:
-        opened = Path.open
+        made = os.fdopen
 
-        def without_room(path, *args):
-            file = opened(path, *args)
+        def without_room(*args):
+            file = made(*args)
             return type(
                 "File", (), {"write": failing, "__enter__": lambda s: s, "__exit__": lambda s, *e: file.close()}
             )()
 
-        monkeypatch.setattr(Path, "open", without_room)
+        monkeypatch.setattr(storage.os, "fdopen", without_room)
     with pytest.raises(OSError, match=os.strerror(number)):
         empty.write("trials", "k0", [row(0, 1)])
     assert len(calls) == 1  # never again on the same file
