@@ -103,7 +103,7 @@ def test_another_recipe_in_the_same_study_gets_one_line(capsys, tmp_path):
     study = plan("--results", str(tmp_path)).study
     with study.owned():
         study.begin(plan().settings())
-        study.write("trials", "k", [trial_record()])
+        study.write("trials", "k", [trial_record(key="k")])
     message = refusal(capsys, "--space", "placement", "--epochs", "2", "--results", tmp_path)
     assert "recipe.stop_epoch None, now 2" in message
 

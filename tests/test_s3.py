@@ -57,7 +57,7 @@ def test_what_is_damaged_or_not_there_is_named(s3):
     with pytest.raises(FileNotFoundError, match="no study 's' in s3://studies/"):
         Study("s", s3).settings()
     study = begun("s", s3)
-    study.write("trials", "k", [trial_record()])
+    study.write("trials", "k", [trial_record(key="k")])
     table = study.folder / "trials"
     table.write("k.parquet", table.read("k.parquet")[:-30])
     with pytest.raises(ValueError, match=r"trials/k\.parquet.* is damaged .*: remove it and run again"):

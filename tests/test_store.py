@@ -48,7 +48,7 @@ def test_pandas_reads_the_folder_of_a_table(study):
 
 def test_writing_a_key_again_replaces_its_rows(study):
     for status in ("running", "done"):
-        study.write("trials", "k", [trial_record(status=status)])
+        study.write("trials", "k", [trial_record(key="k", status=status)])
     assert study.trials()["status"].tolist() == ["done"]
 
 
@@ -63,7 +63,7 @@ def test_a_study_that_was_never_begun_reads_as_empty(tmp_path):
 
 def test_finished_leaves_out_what_needs_training(study):
     for number, status in enumerate(("running", "done", "stopped", "diverged", "failed")):
-        study.write("trials", str(number), [trial_record(seed=number, status=status)])
+        study.write("trials", str(number), [trial_record(key=str(number), seed=number, status=status)])
     assert set(study.ended()["status"]) == {"done", "stopped", "diverged"}
 
 
@@ -80,7 +80,7 @@ def test_a_name_that_is_not_one_folder_is_refused(name, tmp_path):
 
 
 def test_other_settings_are_refused_with_the_difference(study):
-    study.write("trials", "k", [trial_record()])
+    study.write("trials", "k", [trial_record(key="k")])
     other = study.settings()
     other["recipe"] = {**other["recipe"], "img_size": 64}
     with pytest.raises(ValueError, match=r"begun with recipe\.img_size 32, now 64; choose another name with --study"):
@@ -113,7 +113,7 @@ def test_a_second_owner_is_refused_and_a_dead_one_replaced(study):
 
 
 def test_a_damaged_file_is_named(study):
-    study.write("trials", "k", [trial_record()])
+    study.write("trials", "k", [trial_record(key="k")])
     file = study.folder.path / "trials" / "k.parquet"
     file.write_bytes(file.read_bytes()[:-30])
     with pytest.raises(ValueError, match=r"trials/k\.parquet is damaged .*: remove it and run again"):
@@ -121,7 +121,7 @@ def test_a_damaged_file_is_named(study):
 
 
 def test_a_flipped_bit_in_a_page_is_noticed(study):
-    study.write("trials", "k", [trial_record(commit="0123456789abcdef")])
+    study.write("trials", "k", [trial_record(key="k", commit="0123456789abcdef")])
     file = study.folder.path / "trials" / "k.parquet"
     content = bytearray(file.read_bytes())
     content[content.index(b"0123456789abcdef")] ^= 1
@@ -139,7 +139,7 @@ def test_another_schema_version_is_refused(study):
 
 def test_a_file_from_before_a_nullable_column_reads_as_nulls(study):
     new = ["number", "code", "reused"]
-    study.write("trials", "k", [trial_record(number=1, code="0", reused="other")])
+    study.write("trials", "k", [trial_record(key="k", number=1, code="0", reused="other")])
     file = study.folder.path / "trials" / "k.parquet"
     pq.write_table(pq.read_table(file).drop_columns(new), file)
     assert study.records(TrialRecord) == [trial_record()]
@@ -160,7 +160,7 @@ def test_a_commit_that_dies_before_the_rename_leaves_the_old_file(tmp_path, monk
 
 
 def test_a_half_written_part_is_no_row(study):
-    study.write("trials", "k", [trial_record()])
+    study.write("trials", "k", [trial_record(key="k")])
     (study.folder.path / "trials" / ".other.parquet.part").write_bytes(b"half")
     assert len(study.trials()) == len(pd.read_parquet(study.folder.path / "trials")) == 1
 
@@ -185,7 +185,7 @@ def test_another_study_of_that_name_is_not_recorded_over(study, tmp_path):
 
 
 def test_a_running_study_is_not_recorded(study, tmp_path):
-    study.write("trials", "k", [trial_record()])
+    study.write("trials", "k", [trial_record(key="k")])
     with pytest.raises(ValueError, match="1 trials of study 's' are not finished"):
         study.record(tmp_path / "r")
 
@@ -193,7 +193,7 @@ def test_a_running_study_is_not_recorded(study, tmp_path):
 def test_a_study_without_trials_may_be_begun_otherwise(study):
     study.begin(study.settings() | {"budget": 9})
     assert study.settings()["budget"] == 9
-    study.write("trials", "k", [trial_record()])
+    study.write("trials", "k", [trial_record(key="k")])
     with pytest.raises(ValueError, match="budget 9, now 4"):
         study.begin(study.settings() | {"budget": 4})
 
