@@ -142,7 +142,7 @@ def test_a_file_from_before_a_nullable_column_reads_as_nulls(study):
     study.write("trials", "k", [trial_record(key="k", number=1, code="0", reused="other")])
     file = study.folder.path / "trials" / "k.parquet"
     pq.write_table(pq.read_table(file).drop_columns(new), file)
-    assert study.records(TrialRecord) == [trial_record()]
+    assert study.records(TrialRecord) == [trial_record(key="k")]
     assert study.trials()[new].isna().all(axis=None)
 
 
