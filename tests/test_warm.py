@@ -3,13 +3,15 @@
 import json
 import re
 from dataclasses import replace
-from itertools import islice, pairwise
+from itertools import islice, pairwise, product
 
+import numpy as np
 import pytest
 import torch
 from conftest import trial_record
 from safetensors.torch import save_file
 
+from benchmarks import warm_ranks
 from orchestrate import main as orchestrate
 from orchestrate import parser as command_line
 from plan import make_plan
@@ -326,6 +328,20 @@ def test_tables_say_what_their_trials_began_with(study, tmp_path):
         record = trial_record(BASE, status="done", top1=90.0, test_top1=90.0)
         study.write("trials", record.key, [record])
     assert "recipe r from weights weights-0123abcd (which favour" in make_report(study).markdown[0]
+
+
+def test_ranks_are_compared_in_all_and_among_placements_that_keep_the_same_stages():
+    """A warm start that adds a point for each stage kept: ranks are lost in all, and found where as many are kept."""
+    rng = np.random.default_rng(0)
+    placements = [f"{a}-{b}-{c}-attn" for a, b, c in product(("dwconv", "ska", "cska", "attn"), repeat=3)]
+    stages, final = warm_ranks.kept(placements), rng.normal(size=len(placements))
+    assert stages[placements.index("dwconv-dwconv-attn-attn")].tolist() == [1, 1, 1, 1]
+    assert stages[placements.index("ska-dwconv-dwconv-attn")].tolist() == [0, 1, 0, 1]
+    top1 = final + 100 * stages.sum(axis=1)
+    among = [warm_ranks.residual(values, stages) for values in (top1, final)]
+    assert warm_ranks.rank_correlation(*among)[0] == pytest.approx(1)
+    value, low, high = warm_ranks.rank_correlation(top1, final)
+    assert low < value < high < 0.9
 
 
 @pytest.mark.parametrize("arguments", [["--recipe", "finetune", "--data", "x"], ["--init", "nowhere"]])
