@@ -50,7 +50,7 @@ class Cluster:
         self.dashboard_url = nodes.connect(address, local).dashboard_url
         logging.getLogger("ray").setLevel(logging.CRITICAL)
         self.workers = 0  # of each rank's loader
-        self._counted, self._side_by_side = -math.inf, 1
+        self._counted, self._number = -math.inf, 1
         try:
             self.cpus, self.gpus = nodes.cpus_and_gpus(cpus, gpus)
         except ValueError:
@@ -74,8 +74,10 @@ class Cluster:
         """Trials that run at a time on the nodes that are there now; at least 1, which waits where no node holds it."""
         if time.monotonic() > self._counted + 1:
             number = sum(nodes.holds(node, self.cpus, self.gpus) for node in nodes.living())
-            self._counted, self._side_by_side = time.monotonic(), max(1, number)
-        return self._side_by_side
+            if self._number and not number:
+                print("no node holds a trial any more: waiting for one", file=sys.stderr, flush=True)
+            self._counted, self._number = time.monotonic(), number
+        return max(1, self._number)
 
     def __enter__(self) -> Cluster:
         return self

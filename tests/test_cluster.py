@@ -1,7 +1,10 @@
 """What Tune is told, by a fake agenda on a fake cluster: no Ray process."""
 
 import math
+import re
+import shlex
 import signal
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +14,7 @@ from conftest import trial_record
 import cluster
 from cluster import EPILOGUE, Interrupts, Jobs, Listener
 from nodes import cpus_and_gpus
+from orchestrate import parser
 from trainers.share import Share
 
 
@@ -114,7 +118,8 @@ def test_what_no_node_holds_is_refused(nodes):
 def joined(cpus, gpus):
     """A cluster whose trials have this share, without Ray."""
     machine = cluster.Cluster.__new__(cluster.Cluster)
-    machine.cpus, machine.gpus, machine.workers, machine._counted = cpus, gpus, 0, -math.inf
+    machine.cpus, machine.gpus, machine.workers = cpus, gpus, 0
+    machine._counted, machine._number = -math.inf, 1
     return machine
 
 
@@ -132,18 +137,22 @@ def test_several_gpus_are_ranks_that_share_the_cpus(cpus, gpus, share):
     assert joined(cpus, gpus).share == share
 
 
-def test_trials_side_by_side_are_those_that_fit_on_each_node_now(nodes):
+def test_trials_side_by_side_are_those_that_fit_on_each_node_now(nodes, capsys):
     nodes[:] = [(8, 2), (3, 2), (8, 0)]
     assert joined(2, 1.0).side_by_side == 3
     assert joined(1, 0.4).side_by_side == 7  # two on each GPU, not five on two
     assert joined(4, 0).side_by_side == 4
-    assert joined(2, 8.0).side_by_side == 1  # waits for a node
     machine = joined(2, 1.0)
     assert machine.side_by_side == 3
     nodes.pop(0)
     assert machine.side_by_side == 3  # for a second
     machine._counted -= 1
     assert machine.side_by_side == 1
+    assert capsys.readouterr().err == ""
+    nodes.clear()
+    machine._counted -= 1
+    assert machine.side_by_side == 1
+    assert capsys.readouterr().err == "no node holds a trial any more: waiting for one\n"
 
 
 class Heard:
@@ -201,3 +210,11 @@ def test_a_trial_whose_process_died_is_told_from_one_that_raised(tmp_path, error
 def test_an_address_where_nothing_listens_is_refused_at_once(address, reason):
     with pytest.raises(ValueError, match=reason):
         cluster.Cluster(address, None, None, False)
+
+
+def test_the_commands_of_the_page_on_clusters_are_understood():
+    page = (Path(__file__).parents[1] / "docs" / "cluster.md").read_text()
+    commands = re.findall(r"orchestrate\.py( --[^#'&\n]*)", page)
+    assert len(commands) >= 7
+    for command in commands:
+        parser().parse_args(shlex.split(command))
