@@ -2,8 +2,8 @@
 
 Two files beside this one hold learning curves of the same 64 placements on CIFAR-10's first 7,500 images, a third held
 out, seed 0: from scratch (recipe cifar10_curves, 27 epochs), and from the weights that the baseline has after those 27
-epochs with seed 100, in 3 and in 9 epochs, a third of which train the new mixers alone. `--data DIR --epochs 3` trains
-the latter anew, an hour of one thread, and replaces them.
+epochs with seed 100, in 3 epochs, of which the first trains the new mixers alone. `--data DIR` trains the latter anew,
+about an hour of one thread, and replaces them; `--epochs 9` adds longer ones, three of nine for the mixers alone.
 """
 
 from __future__ import annotations
