@@ -164,6 +164,6 @@ def test_a_store_that_is_away_for_a_while_is_waited_for(endpoint, monkeypatch):
 def test_a_store_that_stays_away_is_given_up(monkeypatch):
     monkeypatch.setattr(storage, "PATIENCE", 0)
     query = "endpoint_override=127.0.0.1:1&scheme=http"
-    storage._reached.add(("s3://studies", query, os.getpid()))
+    monkeypatch.setattr(storage, "_reached", {("s3://studies", query, os.getpid())})
     with pytest.raises(OSError, match="connect"):
         Folder(f"s3://studies/gone?{query}").names()
