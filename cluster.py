@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -23,8 +24,10 @@ from ray.tune.search import Searcher
 from agenda import Agenda
 from results.recorder import Recorder
 from results.records import TrialRecord
+from schedulers.watch import Watch
 from searchspace.candidate import Candidate
 from searchspace.own import VARIABLE
+from storage import DISK_ERRORS
 from trainers.cost import Cost, device_here, measure
 from trainers.loading import decoding_speed
 from trainers.recipes import Recipe
@@ -32,6 +35,7 @@ from trainers.share import Share
 from trainers.streams import ImageStream
 from trainers.trial import Trial
 
+DISK = re.compile(rf"^OSError: \[Errno ({'|'.join(map(str, DISK_ERRORS))})\] (.*)$", re.MULTILINE)
 FRAME = '\n  File "'  # of a traceback: in the text of an exception, never in that of a dead process or node
 EPILOGUE = "An unexpected internal error occurred while the worker was executing a task."  # below an import's traceback
 
@@ -42,7 +46,14 @@ class Cluster:
     ValueError if there is no cluster at the address, or no node can hold a trial.
     """
 
-    def __init__(self, address: str | None, cpus: int | None, gpus: float | None, dashboard: bool) -> None:
+    def __init__(
+        self,
+        address: str | None,
+        cpus: int | None,
+        gpus: float | None,
+        dashboard: bool,
+        hang_after: float | None = None,
+    ) -> None:
         local: dict[str, Any] = {} if address else {"include_dashboard": dashboard, "dashboard_host": "127.0.0.1"}
         # Where the file of one's own mixers is, for the trials' processes; on other nodes it must lie there too.
         own = {name: os.environ[name] for name in (VARIABLE,) if name in os.environ}
@@ -50,6 +61,7 @@ class Cluster:
         self.dashboard_url = nodes.connect(address, local).dashboard_url
         logging.getLogger("ray").setLevel(logging.CRITICAL)
         self.workers = 0  # of each rank's loader
+        self.hang_after = hang_after  # minutes
         self._counted, self._number = -math.inf, 1
         try:
             self.cpus, self.gpus = nodes.cpus_and_gpus(cpus, gpus)
@@ -105,6 +117,8 @@ class Cluster:
             share=self.share,
         )
         interrupts = Interrupts()
+        after = self.hang_after and self.hang_after * 60
+        watch = Watch(after, recorder.study.epochs()["seconds"])
         # Tune's own files: never read.
         with tempfile.TemporaryDirectory(prefix="tune-", ignore_cleanup_errors=True) as scratch, interrupts:
             tuner = tune.Tuner(
@@ -118,7 +132,7 @@ class Cluster:
                     name="tune",
                     storage_path=scratch,
                     verbose=0,
-                    callbacks=[Listener(recorder, interrupts)],
+                    callbacks=[Listener(recorder, interrupts, watch)],
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 ),
             )
@@ -184,29 +198,44 @@ class Jobs(Searcher):
 
 
 class Listener(tune.Callback):
-    """Hands what Tune says to the recorder, and an interrupt to Tune."""
+    """Hands what Tune says to the recorder and the watch, and an interrupt to Tune; kills trials that hang."""
 
-    def __init__(self, recorder: Recorder, interrupts: Interrupts) -> None:
-        self.recorder, self.interrupts = recorder, interrupts
+    def __init__(self, recorder: Recorder, interrupts: Interrupts, watch: Watch) -> None:
+        self.recorder, self.interrupts, self.watch = recorder, interrupts, watch
 
     def __getstate__(self) -> dict:
         return {}  # Tune pickles its callbacks for Tuner.restore, which is not used here
 
     def on_step_begin(self, iteration: int, trials: list, **info: Any) -> None:
+        """Ten times a second, also while no trial says anything."""
         self.interrupts.pass_on()
+        if hanging := self.watch.hanging(time.monotonic()):
+            for trial in trials:
+                if _key(trial) in hanging and (actor := trial.temporary_state.ray_actor):
+                    ray.kill(actor)
 
     def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         self.recorder.started(_key(trial))
+        self.watch.started(_key(trial), time.monotonic())
 
     def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict, **info: Any) -> None:
+        self.watch.reported(_key(trial), time.monotonic(), result["history"][-1]["seconds"])
         self.recorder.reported(_key(trial), result)
 
     def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        self.watch.ended(_key(trial))
         self.recorder.ended(_key(trial), trial.last_result)
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         error = Path(trial.error_file).read_text() if trial.error_file else ""
-        if FRAME in error:
+        if disk := DISK.search(error):  # not the trial's fault, and the next one's too
+            raise OSError(int(disk[1]), disk[2])
+        hang = self.watch.ended(_key(trial))
+        if hang and self.watch.hopeless(_key(trial)):
+            self.recorder.failed(_key(trial), f"{hang}, twice")
+        elif hang:
+            self.recorder.died(_key(trial), hang)
+        elif FRAME in error:
             self.recorder.failed(_key(trial), error.replace(EPILOGUE, ""))
         else:
             why = " for want of memory" if "low on memory" in error else ""

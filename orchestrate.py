@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from plan import Plan, make_plan, missing, without_cost
 from schedulers import RULE_NAMES, SAMPLER_NAMES
 from searchspace.spaces import SPACES
+from storage import DISK_ERRORS
 from trainers.recipes import RECIPES
 
 GO_ON = "run the same command again to go on"
@@ -20,10 +21,12 @@ GO_ON = "run the same command again to go on"
 if TYPE_CHECKING:
     from agenda import Agenda
     from cluster import Cluster
+    from results.records import TrialRecord
 
 
 def main(argv: list[str] | None = None) -> int:
-    """0: every trial that the budget allows has its rows; 1: some have not; 2: wrong input; 4: the study is in use.
+    """0: every trial that the budget allows has its rows; 1: some have not; 2: wrong input; 3: a disk is full or fails;
+    4: the study is in use.
 
     130 and 143: interrupted by Ctrl-C and SIGTERM.
     """
@@ -58,7 +61,8 @@ def main(argv: list[str] | None = None) -> int:
             print(f"orchestrate.py: {error}", file=sys.stderr)
             return 4
         except (ValueError, OSError) as error:
-            return refuse(error)
+            refuse(error)
+            return 3 if getattr(error, "errno", None) in DISK_ERRORS else 2
         return run(agenda, cluster, len(asked))
 
 
@@ -91,6 +95,7 @@ def parser() -> argparse.ArgumentParser:
     add("--stop-published", action="store_true", help="let rungs stop the published candidates too")
     add("--gpus-per-trial", type=float, metavar="G", help="may be a fraction (1 if there are GPUs)")
     add("--cpus-per-trial", type=int, metavar="C", help="also its threads (1, or a GPU's share)")
+    add("--hang-after", type=float, metavar="MINUTES", help="try a trial once more that gave no epoch for so long")
     add("--address", help="of a running Ray cluster; by default one is started here")
     add("--dashboard", action="store_true", help="start Ray's dashboard on loopback and print its address")
     add("--list", action="store_true", help="print candidates, counts and costs, and launch nothing")
@@ -103,7 +108,7 @@ def open_cluster(args: argparse.Namespace) -> Cluster:
         prepare_joining()
     from cluster import Cluster
 
-    cluster = Cluster(args.address, args.cpus_per_trial, args.gpus_per_trial, args.dashboard)
+    cluster = Cluster(args.address, args.cpus_per_trial, args.gpus_per_trial, args.dashboard, args.hang_after)
     if args.dashboard:
         print(f"dashboard: http://{cluster.dashboard_url} (it asks for a token: `ray get-auth-token` prints it)")
     return cluster
@@ -129,7 +134,7 @@ def make_agenda(plan: Plan) -> Agenda:
 
 def run(agenda: Agenda, cluster: Cluster | None, total: int) -> int:
     """Train what is on the agenda, measure costs, write the report. 0 only if every trial begun has its rows."""
-    from preflight import measure_costs
+    from preflight import measure_costs, space_needed
     from results.progress import Progress
     from results.refresh import Refresher
     from results.report import write_report
@@ -143,8 +148,9 @@ def run(agenda: Agenda, cluster: Cluster | None, total: int) -> int:
                 received = cluster.train(agenda)
         except OSError as error:
             refuse(error)
+            print(f"nothing that was said to be done is lost; {space_needed(plan, cluster)}", file=sys.stderr)
             print(GO_ON, file=sys.stderr)
-            return 1
+            return 3
     if cluster and not received:
         measure_costs(plan, cluster, list(map(str, without_cost(plan))))
     try:
@@ -156,10 +162,15 @@ def run(agenda: Agenda, cluster: Cluster | None, total: int) -> int:
         print(outcome)
     lacking = recorder.lacking()
     for record in lacking:
-        print(f"no result yet: {record.candidate} seed {record.seed}", file=sys.stderr)
+        print(f"no result yet: {record.candidate} seed {record.seed}{_why(plan, record)}", file=sys.stderr)
     if lacking or received:
         print(GO_ON, file=sys.stderr)
     return 128 + received if received else int(bool(lacking))
+
+
+def _why(plan: Plan, record: TrialRecord) -> str:
+    """Of a failed trial, its error and where the traceback is."""
+    return f": {record.error} ({plan.study.folder / 'errors' / f'{record.key}.txt'})" if record.error else ""
 
 
 if __name__ == "__main__":

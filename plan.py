@@ -66,6 +66,7 @@ class Plan:
             "backbone": self.space.backbone,
             "data": {"name": self.data.name, "fingerprint": self.data.fingerprint},
             "recipe": asdict(self.recipe),
+            "code": code(),
             "budget": self.recipe.budget,
             "report": {
                 "rows": rows,
@@ -132,6 +133,8 @@ def make_plan(args: argparse.Namespace) -> Plan:
     for name, least in (("seeds", 1), ("trials", 0), ("gpus_per_trial", 0), ("cpus_per_trial", 1)):
         if (value := getattr(args, name)) is not None and not value >= least:
             raise ValueError(f"--{name.replace('_', '-')} {value:g}, expected {least} or more")
+    if args.hang_after is not None and not args.hang_after > 0:
+        raise ValueError(f"--hang-after {args.hang_after:g}, expected more than 0 minutes")
     space = own.find_space(args.space)
     recipe = RECIPES[args.recipe] if args.epochs is None else RECIPES[args.recipe].cut(args.epochs)
     source = recipe.source(args.data)

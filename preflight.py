@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -127,11 +128,29 @@ class Preflight:
 
     def _disk(self, pending: Sequence[TrialRecord], folder: Folder) -> str:
         """One checkpoint for each trial, a second one for each that runs, and rows; beside what is free."""
-        weights = sorted((self.sizes[trial.candidate][0] * CHECKPOINT for trial in pending), reverse=True)
-        needed = sum(weights) + sum(weights[: self.side_by_side]) + len(weights) * ROWS
         free = folder.free()
         there = f" of disk, {_bytes(free)} free" if free is not None else ""
-        return f"{_bytes(needed)}{there} in {folder}"
+        return f"{_bytes(self.needed(pending))}{there} in {folder}"
+
+    def needed(self, pending: Sequence[TrialRecord]) -> int:
+        """Bytes of disk that these trials take."""
+        return _needed([self.sizes[trial.candidate][0] for trial in pending], self.side_by_side)
+
+
+def _needed(params: Sequence[int], side_by_side: int) -> int:
+    """Bytes of disk that trials of models with so many parameters take."""
+    weights = sorted((number * CHECKPOINT for number in params), reverse=True)
+    return sum(weights) + sum(weights[:side_by_side]) + len(weights) * ROWS
+
+
+def space_needed(plan: Plan, cluster: Cluster) -> str:
+    """How much disk is left to be taken, and how much there is."""
+    _, pending = missing(plan)
+    counts = count_all(_candidates(pending), *plan.shape()) if pending else {}
+    params = [counts[Candidate.parse(trial.candidate)][0] for trial in pending]
+    free, where = plan.study.folder.free(), plan.study.folder
+    there = "" if free is None else f", {_bytes(free)} are free"
+    return f"what is left takes about {_bytes(_needed(params, cluster.side_by_side))} in {where}{there}"
 
 
 def _resolution(seeds: int, comparisons: int, study: Study) -> str:
@@ -194,6 +213,9 @@ def print_preflight(plan: Plan, asked: list[TrialRecord], pending: list[TrialRec
     cluster.workers = loader.workers if loader else 0
     preflight = Preflight(plan.recipe, plan.data, sizes, costs, cluster.side_by_side, cluster.share.ranks, loader)
     print("\n".join(preflight.lines(asked, pending, plan)), flush=True)
+    needed = preflight.needed(pending)
+    if (free := plan.study.folder.free()) is not None and needed > free:
+        raise OSError(errno.ENOSPC, f"{_bytes(free)} are free in {plan.study.folder}, {_bytes(needed)} are needed")
 
 
 def _loader(decoding: float | None, costs: Sequence[Cost | CostRecord], share: Share) -> Loader | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -26,6 +27,8 @@ PATIENCE, PAUSE = 300.0, 5.0  # seconds that a store which was there before is w
 PASSING = re.compile(
     r"NETWORK_CONNECTION|SERVICE_UNAVAILABLE|SLOW_DOWN|THROTTLING|TIMEOUT|INTERNAL_FAILURE|status 5\d\d"
 )
+# Of a disk that is full, fails or may not be written.
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 _reached: set[tuple[str, str, int]] = set()  # stores that have answered, by place, query and process
 
 

@@ -78,8 +78,11 @@ class Recorder:
         self._write(key, status=status)
 
     def failed(self, key: str, error: str) -> None:
-        """The trial raised; `error` is its traceback."""
+        """The trial raised; `error` is its traceback, which is kept beside the rows."""
         lines = error.strip().splitlines() or ["unknown error"]
+        errors = self.study.folder / "errors"
+        errors.make()
+        errors.write(f"{key}.txt", error.encode())
         self._write(key, status="failed", error=lines[-1])
 
     def died(self, key: str, how: str) -> None:

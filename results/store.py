@@ -66,7 +66,7 @@ class Study:
             raise ValueError(f"{self.folder} is a recorded study, which is only read: choose another --results")
         for table in TABLES:
             (self.folder / table).make()
-        for written in ("checkpoints", "report"):
+        for written in ("checkpoints", "errors", "report"):
             (self.folder / written).confine()
         with held(self.name, self.folder):
             yield
