@@ -15,6 +15,7 @@ import cluster
 from cluster import EPILOGUE, Interrupts, Jobs, Listener
 from nodes import cpus_and_gpus
 from orchestrate import parser
+from schedulers.watch import Watch
 from trainers.share import Share
 
 
@@ -69,7 +70,7 @@ def test_an_interrupt_before_tune_listens_waits_for_its_loop():
     with interrupts:
         signal.raise_signal(signal.SIGTERM)  # no handler of SIGUSR1 yet: passing it on now would end the process
         before = signal.signal(signal.SIGUSR1, lambda number, frame: passed_on.append(number))
-        listener = Listener(None, interrupts)
+        listener = Listener(None, interrupts, Watch())
         listener.on_step_begin(0, [])
         listener.on_step_begin(1, [])
         signal.signal(signal.SIGUSR1, before)
@@ -194,7 +195,7 @@ def test_a_trial_whose_process_died_is_told_from_one_that_raised(tmp_path, error
     (tmp_path / "error.txt").write_text(f"Failure # 1 (occurred at 2026-01-01_00-00-00)\n{error}\n")
     trial = SimpleNamespace(config={"trial": {"key": "k"}}, error_file=tmp_path / "error.txt")
     heard = Heard()
-    Listener(heard, None).on_trial_error(0, [], trial)
+    Listener(heard, None, Watch()).on_trial_error(0, [], trial)
     assert heard.told == [f"k: {told}"]
 
 
