@@ -19,6 +19,8 @@ os.environ |= {  # read by Ray when it is imported
 
 import ray
 
+import guard
+
 # What the raylet says of dead workers would go through the live table; the trial's line says it.
 ray._private.worker._worker_logs_enabled = False
 
@@ -26,6 +28,7 @@ ray._private.worker._worker_logs_enabled = False
 def connect(address: str | None, options: dict[str, Any]) -> Any:
     """Start Ray here or join it; ValueError in one line if it cannot be joined."""
     if not address:
+        guard.start()
         return ray.init("local", log_to_driver=False, logging_level=logging.CRITICAL, **options)
     host, _, port = address.rpartition(":")
     if address != "auto" and (not host or "/" in host or not port.isdigit()):

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 ROOMS = {"searchspace", "trainers", "schedulers", "results"}
-OURS = ROOMS | {"orchestrate", "plan", "agenda", "preflight", "cluster", "nodes", "storage"}
+OURS = ROOMS | {"orchestrate", "plan", "agenda", "preflight", "cluster", "nodes", "guard", "storage"}
 LIGHT = {"torch", "timm", "ray", "optuna", "sklearn"}
 DECIDES = {"torch", "timm", "ray"} | OURS - {"schedulers"}
 FORBIDDEN = {
@@ -27,7 +27,8 @@ FORBIDDEN = {
     "results.recorder": {"torch", "timm", "ray", "optuna"} | OURS - {"results", "storage"},
     "results.report": {"torch", "timm", "ray", "optuna"} | OURS - {"results", "storage"},
     "results.refresh": {"torch", "timm", "ray", "optuna", "scipy", "matplotlib"} | OURS - {"results", "storage"},
-    "nodes": {"torch", "timm", "optuna"} | OURS - {"nodes"},
+    "nodes": {"torch", "timm", "optuna"} | OURS - {"nodes", "guard"},
+    "guard": LIGHT | {"pandas", "pyarrow", "numpy"} | OURS - {"guard"},
     "agenda": {"ray", "optuna", "orchestrate", "cluster", "preflight"},
     "preflight": {"ray", "optuna", "orchestrate", "cluster", "agenda"},
     "plan": LIGHT | {"pandas", "pyarrow", "numpy"},
