@@ -148,7 +148,8 @@ def run(agenda: Agenda, cluster: Cluster | None, total: int) -> int:
                 received = cluster.train(agenda)
         except OSError as error:
             refuse(error)
-            print(f"nothing that was said to be done is lost; {space_needed(plan, cluster)}", file=sys.stderr)
+            print("nothing that was said to be done is lost", end="", file=sys.stderr)
+            print(f"; {space_needed(plan, cluster)}" if plan.study.folder.path else "", file=sys.stderr)
             print(GO_ON, file=sys.stderr)
             return 3
     if cluster and not received:

@@ -208,7 +208,11 @@ def print_preflight(plan: Plan, asked: list[TrialRecord], pending: list[TrialRec
     sizes = {str(candidate): size for candidate, size in counts.items()}
     if not (costs := measure_costs(plan, cluster, extremes(sizes))):
         return
-    decoding = cluster.decoding_speed(plan.data, plan.recipe) if isinstance(plan.data, ImageStream) else None
+    try:
+        decoding = cluster.decoding_speed(plan.data, plan.recipe) if isinstance(plan.data, ImageStream) else None
+    except RuntimeError as error:  # an image that cannot be decoded: trials will say the same, each in its row
+        decoding = None
+        print(f"decoding not measured: {error}", file=sys.stderr)
     loader = _loader(decoding, costs, cluster.share)
     cluster.workers = loader.workers if loader else 0
     preflight = Preflight(plan.recipe, plan.data, sizes, costs, cluster.side_by_side, cluster.share.ranks, loader)

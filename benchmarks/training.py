@@ -32,12 +32,11 @@ from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
 
 PLACEMENTS = ("dwconv-dwconv-attn-attn", "dwconv-ska-attn-attn", "dwconv-cska-attn-attn")
-STEPS = 8  # of an epoch
 
 
-def noise(recipe: Recipe, classes: int) -> ImageData:
-    """As many images as STEPS batches of training and their share of validation take."""
-    number = int(STEPS * recipe.batch_size / (1 - recipe.val_fraction)) + classes + 1
+def noise(recipe: Recipe, classes: int, steps: int) -> ImageData:
+    """As many images as so many batches of training and their share of validation take."""
+    number = int(steps * recipe.batch_size / (1 - recipe.val_fraction)) + classes + 1
     labels = np.arange(number, dtype=np.int64) % classes
     shape = (number, recipe.img_size, recipe.img_size, 3)
     images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
@@ -58,7 +57,7 @@ def theirs(
     model = build(candidate, recipe.img_size, num_classes=classes, drop_path_rate=recipe.drop_path)
     model = model.to(trainer.device, memory_format=torch.channels_last).train()
     optimizer = create_optimizer_v2(model, opt=recipe.optimizer, lr=recipe.lr, weight_decay=recipe.weight_decay)
-    schedule, _ = create_scheduler_v2(optimizer, sched="cosine", num_epochs=recipe.epochs, updates_per_epoch=STEPS)
+    schedule, _ = create_scheduler_v2(optimizer, sched="cosine", num_epochs=recipe.epochs, updates_per_epoch=1000)
     mix = Mixup(recipe.mixup, recipe.cutmix, label_smoothing=recipe.label_smoothing, num_classes=classes)
     loss_fn = SoftTargetCrossEntropy() if recipe.mixes else LabelSmoothingCrossEntropy(recipe.label_smoothing)
     updates = iter(range(10**9))
@@ -112,6 +111,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--batch-size", type=int, metavar="N", help="of a step; the recipe's micro-batch by default")
     parser.add_argument("--classes", type=int, default=10, metavar="N")
     parser.add_argument("--repeats", type=int, default=20, metavar="N", help="pairs of steps (%(default)s)")
+    parser.add_argument("--steps", type=int, default=50, metavar="N", help="of an epoch (%(default)s)")
     parser.add_argument("--compile", action="store_true", help="torch.compile ours, as the recipe says")
     args = parser.parse_args(argv)
     share = Share(device="cuda" if torch.cuda.is_available() else "cpu")
@@ -119,7 +119,7 @@ def main(argv: list[str] | None = None) -> None:
     recipe = RECIPES[args.recipe]
     size = args.batch_size or recipe.micro(share.device)
     recipe = replace(recipe, batch_size=size, micro_batch=None, streamed=False, compile=args.compile)
-    data = noise(recipe, args.classes)
+    data = noise(recipe, args.classes, args.steps)
     candidates = [Candidate.parse(f"{recipe.backbone}-{placement}") for placement in PLACEMENTS]
     costs = [measure(candidate, recipe, 3, args.classes, share) for candidate in candidates]
     print(f"{device_name(torch.device(share.device))}, recipe {recipe.name}, {recipe.img_size} px, batch {size}")

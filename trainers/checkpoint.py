@@ -57,7 +57,9 @@ def checkpoints(folder: Folder, device: torch.device) -> Iterator[tuple[dict, di
             optimizer = _join_optimizer(read_tensors(source, OPTIMIZER, trainer), trainer.pop("optimizer"))
             if len(trainer["history"]) != int(name.removeprefix("epoch-")):
                 continue
-        except DAMAGE:
+        except DAMAGE as error:
+            if isinstance(error, OSError) and folder.path is None and not isinstance(error, FileNotFoundError):
+                raise  # a store that is away has damaged nothing
             continue
         # The optimizer moves its state itself, and leaves step counters on the CPU where they cost no wait.
         yield {key: tensor.to(device) for key, tensor in model.items()}, optimizer, trainer
