@@ -101,6 +101,12 @@ def test_the_recorded_tables_and_figures_are_made_from_the_recorded_rows(study):
         assert (recorded.folder.path / "report" / figure).exists()
 
 
+def test_every_guarantee_has_its_test():
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs" / "guarantees.md").read_text())
+    assert len(named) > 25
+    assert [name for file, name in named if f"def {name}(" not in (ROOT / file).read_text()] == []
+
+
 @pytest.mark.parametrize("option", re.findall(r"`(--[a-z-]+)", README))
 def test_every_option_of_the_readme_exists(option):
     from orchestrate import parser
