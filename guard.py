@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 VARIABLE = "STUDY_PROCESSES"  # in the environment of all that is to end
+REPEATED = 256  # times the mark in it: Ray's agents write their titles over where their environment begins
 GRACE, MOST = 3.0, 60.0  # seconds: in which they may end by themselves, and until it is given up
 
 _running: list[subprocess.Popen[bytes]] = []  # each with a pipe that is closed when this process ends, however
@@ -36,15 +37,15 @@ def start() -> None:
         start_new_session=True,
     )
     _running.append(guard)
-    os.environ[VARIABLE] = mark
+    os.environ[VARIABLE] = mark * REPEATED
 
 
 def marked(mark: str) -> list[int]:
-    """The living processes whose environment began with the mark."""
+    """The living processes whose environment has the mark."""
     found = []
     for folder in Path("/proc").iterdir():
         with suppress(OSError):  # gone, or another user's
-            if folder.name.isdigit() and f"{VARIABLE}={mark}".encode() in (folder / "environ").read_bytes():
+            if folder.name.isdigit() and mark.encode() in (folder / "environ").read_bytes():
                 found.append(int(folder.name))
     return found
 
