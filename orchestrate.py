@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
             if args.list:
                 from preflight import print_list
 
-                print_list(plan, args.cpus_per_trial or 1, args.gpus_per_trial)
+                print_list(plan, args.cpus_per_trial, args.gpus_per_trial)
                 return 0
             stack.enter_context(plan.study.owned())
             plan.study.begin(plan.settings())

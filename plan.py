@@ -65,7 +65,7 @@ class Plan:
             "space_file": own.fingerprint(),
             "backbone": self.space.backbone,
             "data": {"name": self.data.name, "fingerprint": self.data.fingerprint},
-            "recipe": asdict(self.recipe),
+            "recipe": self.recipe.choices(),
             "code": code(),
             "budget": self.recipe.budget,
             "report": {

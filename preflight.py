@@ -177,7 +177,7 @@ def _bytes(number: float) -> str:
     return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB"
 
 
-def print_list(plan: Plan, threads: int, gpus: float | None) -> None:
+def print_list(plan: Plan, cpus: int | None, gpus: float | None) -> None:
     """Every candidate of the space with its cost, or of a large one those asked for, and what training them takes."""
     space, shape = plan.space, plan.shape()
     problems, published = space.problems(plan.recipe.img_size), set(space.published_candidates())
@@ -193,8 +193,13 @@ def print_list(plan: Plan, threads: int, gpus: float | None) -> None:
     size = f"{len(problems)} that cannot be built at {plan.recipe.img_size} px"
     print(f"space {space.name}: {len(space)} candidates, {len(published)} published, {size}")
     sizes = {str(candidate): counts[candidate] for candidate in [*_candidates(asked), *plan.candidates]}
-    share, side_by_side = share_here(threads, gpus)
-    costs = [measure(Candidate.parse(name), plan.recipe, *shape[1:], share, memory=False) for name in extremes(sizes)]
+    share, side_by_side = share_here(cpus, gpus)
+    try:
+        costs = [
+            measure(Candidate.parse(name), plan.recipe, *shape[1:], share, memory=False) for name in extremes(sizes)
+        ]
+    except RuntimeError as error:  # a GPU that is too small
+        raise ValueError(f"costs cannot be measured: {str(error).splitlines()[0]}") from error
     decoding = decoding_speed(plan.data, plan.recipe) if isinstance(plan.data, ImageStream) else None
     preflight = Preflight(
         plan.recipe, plan.data, sizes, costs, side_by_side, share.ranks, _loader(decoding, costs, share)
@@ -204,6 +209,8 @@ def print_list(plan: Plan, threads: int, gpus: float | None) -> None:
 
 def print_preflight(plan: Plan, asked: list[TrialRecord], pending: list[TrialRecord], cluster: Cluster) -> None:
     """What the pending trials will take."""
+    if isinstance(plan.data, ImageStream):  # until it is known how many keep up
+        cluster.workers = max(cluster.share.threads - 1, int(cluster.share.device == "cuda"))
     counts = count_all(list(dict.fromkeys([*_candidates(asked), *plan.candidates])), *plan.shape())
     sizes = {str(candidate): size for candidate, size in counts.items()}
     if not (costs := measure_costs(plan, cluster, extremes(sizes))):
@@ -214,7 +221,7 @@ def print_preflight(plan: Plan, asked: list[TrialRecord], pending: list[TrialRec
         decoding = None
         print(f"decoding not measured: {error}", file=sys.stderr)
     loader = _loader(decoding, costs, cluster.share)
-    cluster.workers = loader.workers if loader else 0
+    cluster.workers = loader.workers if loader else cluster.workers
     preflight = Preflight(plan.recipe, plan.data, sizes, costs, cluster.side_by_side, cluster.share.ranks, loader)
     print("\n".join(preflight.lines(asked, pending, plan)), flush=True)
     needed = preflight.needed(pending)

@@ -27,6 +27,10 @@ _SETTINGS = {"space", "backbone", "recipe", "budget", "data"}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
+class NewerSchemaError(ValueError):
+    """A file was written by newer code; nothing is wrong with it."""
+
+
 class Study:
     """The trials of one command line. Reading never waits for writing, and a file is either old or new, never half."""
 
@@ -93,7 +97,9 @@ class Study:
             raise ValueError(f"{running} trials of study {self.name!r} are not finished: run its command again")
         for table in TABLES:
             (other.folder / table).make()
-        other.begin(settings)
+        other.begin(
+            {**settings, "code": other.settings().get("code")} if other.folder.exists("study.json") else settings
+        )
         for table, kind in TABLES.items():
             other.write(table, Path(RECORD).stem, sorted(self.records(kind), key=_order))
         return other
@@ -149,7 +155,7 @@ def _parse(file: Folder, content: bytes, wanted: pa.Schema) -> pa.Table:
             return _checked(_completed(parquet.read(), wanted), file.name)
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise ValueError(f"{file} is damaged ({str(error).splitlines()[0]}): remove it and run again") from error
-    raise ValueError(f"{file} has schema version {version}, this code reads {SCHEMA_VERSION} and older")
+    raise NewerSchemaError(f"{file} has schema version {version}, this code reads {SCHEMA_VERSION} and older")
 
 
 def _readable(version: str) -> bool:

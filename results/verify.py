@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from results.records import ENDED, TABLES, EpochRecord, TrialRecord
-from results.store import Study
+from results.store import NewerSchemaError, Study
 from storage import Folder
 
 ASIDE = "quarantine"
@@ -40,34 +40,37 @@ def verify(study: Study) -> Findings:
         raise FileNotFoundError(f"no study {study.name!r} in {study.folder.parent}")
     with study.owned():
         findings = Findings()
-        for folder, name, problem in _files(study):
+        for inside, name, problem in _files(study):
             if problem is None:
                 findings.sound += 1
                 continue
-            _put_aside(study.folder, folder, name)
+            _put_aside(study.folder, inside, name)
             findings.aside.append(problem)
         findings.disagree = list(_disagreements(study))
     return findings
 
 
-def _files(study: Study) -> Iterator[tuple[Folder, str, str | None]]:
-    """Every file of the study, and what is wrong with it."""
+def _files(study: Study) -> Iterator[tuple[tuple[str, ...], str, str | None]]:
+    """Every file of the study: the folders that lead to it, its name, and what is wrong with it."""
     if study.folder.exists("study.json"):
-        yield study.folder, "study.json", _problem(study.settings)
+        yield (), "study.json", _problem(study.settings)
     for table in TABLES:
         folder = study.folder / table
         for name in folder.names(".parquet"):
-            yield folder, name, _problem(partial(study.read, table, [name]))
+            yield (table,), name, _problem(partial(study.read, table, [name]))
     kept = study.folder / CHECKPOINTS
     for trial in kept.folders():
         for epoch in (kept / trial).folders():
-            yield kept / trial, epoch, _problem(partial(_check_checkpoint, kept / trial / epoch))
+            yield (CHECKPOINTS, trial), epoch, _problem(partial(_check_checkpoint, kept / trial / epoch))
 
 
 def _problem(look: Callable[[], object]) -> str | None:
+    """What is wrong with a file. OSError where a store is away and NewerSchemaError: nothing is wrong then."""
     try:
         look()
-    except (ValueError, OSError) as error:
+    except NewerSchemaError:
+        raise
+    except ValueError as error:
         return str(error).splitlines()[0]
     return None
 
@@ -87,12 +90,11 @@ def _digest(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
-def _put_aside(study: Folder, folder: Folder, name: str) -> None:
+def _put_aside(study: Folder, inside: tuple[str, ...], name: str) -> None:
     """Move a file, or a checkpoint's files, to the same place under ASIDE."""
-    inside = str(folder).removeprefix(str(study)).strip("/").split("/")
-    target = study / ASIDE
-    for part in filter(None, inside):
-        target = target / part
+    folder, target = study, study / ASIDE
+    for part in inside:
+        folder, target = folder / part, target / part
     if name in folder.folders():
         for file in (folder / name).names():
             _copy(folder / name, file, target / name)

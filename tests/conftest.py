@@ -1,3 +1,4 @@
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -6,6 +7,8 @@ from uuid import uuid4
 import numpy as np
 import pytest
 import torch
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # read when the hub's package is imported: no test asks a network
 
 from results.progress import Progress
 from results.records import TrialRecord

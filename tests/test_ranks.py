@@ -17,6 +17,7 @@ from storage import Folder
 from trainers.ranks import results_of_ranks
 from trainers.run import RankDiedError, Run, run
 from trainers.share import Share
+from trainers.streams import find
 from trainers.team import Team
 from trainers.training import Trainer
 
@@ -94,9 +95,40 @@ def test_ranks_that_die_again_and_again_are_given_up(task, monkeypatch):
 
 def test_what_a_rank_raises_is_raised_here(task):
     recipe = replace(task.recipe, optimizer="nonsense")
-    with pytest.raises(RuntimeError, match="nonsense"):
+    with pytest.raises(ValueError, match="nonsense"):
         next(results_of_ranks(replace(task, recipe=recipe, share=Share(ranks=2))))
     assert not active_children()
+
+
+def test_an_image_that_cannot_be_decoded_is_named_by_ranks_as_by_one(task, tmp_path):
+    for split in ("train", "val"):
+        for label in "ab":
+            (tmp_path / split / label).mkdir(parents=True)
+            for number in range(6):
+                (tmp_path / split / label / f"{number}.png").write_bytes(b"no image")
+    streamed = replace(task.recipe, streamed=True, batch_size=4)
+    broken = replace(task, recipe=streamed, data=find(str(tmp_path)), share=Share(ranks=2))
+    with pytest.raises(ValueError, match="cannot be decoded: not an image"):
+        next(results_of_ranks(broken))
+
+
+def test_memory_that_is_short_when_a_checkpoint_is_read_is_no_damage(task, monkeypatch):
+    next(run(task))
+
+    def full(*args):
+        raise torch.OutOfMemoryError("no room for the optimizer")
+
+    monkeypatch.setattr("torch.optim.AdamW.load_state_dict", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        next(run(replace(task, reported=1)))
+
+
+def test_epochs_beyond_a_new_start_are_dropped_and_the_new_ones_kept(task):
+    list(run(task))
+    folder = task.folder.path
+    (folder / "epoch-0003" / "model.safetensors").write_bytes(b"damaged")
+    next(run(task))
+    assert sorted(path.name for path in folder.iterdir()) == ["epoch-0001"]
 
 
 def test_no_rank_outlives_the_process_that_started_it(tmp_path):

@@ -118,10 +118,9 @@ def test_hugging_face_data_need_a_package_and_a_folder(monkeypatch):
 
 
 @pytest.fixture
-def hub(tmp_path, monkeypatch):
+def hub(tmp_path):
     """A data set as on the Hugging Face hub, in a folder."""
     pytest.importorskip("datasets")
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     features = {"image": {"_type": "Image"}, "label": {"names": ["dark", "bright"], "_type": "ClassLabel"}}
     (tmp_path / "data").mkdir()
     for split, number in (("train", 40), ("validation", 8)):

@@ -79,7 +79,9 @@ def _train(args: argparse.Namespace) -> int:
         raise ValueError(f"seed {args.seed}, expected 0 to {2**32 - 1}")
     source = recipe.source(args.data)
 
-    from trainers.run import Run, run
+    from torch import OutOfMemoryError
+
+    from trainers.run import RankDiedError, Run, run
     from trainers.share import here
     from trainers.streams import open_data
     from trainers.warm import warm_start
@@ -89,20 +91,24 @@ def _train(args: argparse.Namespace) -> int:
         recipe, weights = warm_start(recipe, args.init)
     data, folder = open_data(source, recipe), Folder(args.checkpoints) if args.checkpoints else None
     task = Run(str(candidate), recipe, data, args.seed, folder, share, recipe.budget, weights=weights)
-    for result in run(task):
-        epoch = result["history"][-1]
-        if result["note"]:
-            print(result["note"])
-        print(
-            f"epoch {epoch['epoch']:3}/{recipe.budget}  train loss {epoch['train_loss']:.4f}  "
-            f"val loss {epoch['val_loss']:.4f}  val top-1 {epoch['top1']:.2f} %  {epoch['seconds']:.1f} s",
-            flush=True,
-        )
+    try:
+        for result in run(task):
+            print(_line(result, recipe.budget), flush=True)
+    except (RankDiedError, OutOfMemoryError) as error:
+        raise ValueError(f"training cannot go on: {error}") from error
     if result["diverged"]:
         print(f"{candidate} diverged at epoch {result['epoch']}")
         return 1
     print(f"{candidate}: test top-1 {result['test_top1']:.2f} %")
     return 0
+
+
+def _line(result: dict, budget: int) -> str:
+    epoch, note = result["history"][-1], f"{result['note']}\n" if result["note"] else ""
+    return (
+        f"{note}epoch {epoch['epoch']:3}/{budget}  train loss {epoch['train_loss']:.4f}  "
+        f"val loss {epoch['val_loss']:.4f}  val top-1 {epoch['top1']:.2f} %  {epoch['seconds']:.1f} s"
+    )
 
 
 def _validate_parser() -> argparse.ArgumentParser:

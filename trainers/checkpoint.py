@@ -36,7 +36,9 @@ def save_checkpoint(
         target.write(name, content)
     digests = {name: digest(content) for name, content in contents.items()}
     target.write(TRAINER, json.dumps({**trainer, "optimizer": rest, "digests": digests}).encode())
-    for old in _epochs(folder)[:-kept]:
+    # Those of later epochs are damaged, or this one would not have been trained again.
+    earlier = [name for name in _epochs(folder) if name <= target.name]
+    for old in {*_epochs(folder)} - {*earlier[-kept:]}:
         folder.remove(old)
 
 

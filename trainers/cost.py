@@ -121,12 +121,17 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
 
 
-def share_here(threads: int, gpus: float | None) -> tuple[Share, int]:
-    """A trial's share of this machine, and how many such trials run at a time."""
-    if torch.cuda.is_available() and gpus != 0:
-        ranks = max(1, int(gpus or 1))
-        return Share(device="cuda", threads=threads, ranks=ranks), max(1, int(torch.cuda.device_count() / (gpus or 1)))
-    return Share(threads=threads), max(1, (os.cpu_count() or 1) // threads)
+def share_here(cpus: int | None, gpus: float | None) -> tuple[Share, int]:
+    """A trial's share of this machine, and how many such trials run at a time; ValueError if it has too few GPUs."""
+    there, cards = os.cpu_count() or 1, torch.cuda.device_count()
+    if not cards or gpus == 0:
+        return Share(threads=cpus or 1), max(1, there // (cpus or 1))
+    gpus = gpus or 1.0
+    if gpus > cards:
+        raise ValueError(f"a trial wants {gpus:g} GPUs, this machine has {cards}")
+    ranks = max(1, int(gpus))
+    threads = max(1, (cpus or int(there * gpus / cards)) // ranks)
+    return Share(device="cuda", threads=threads, ranks=ranks), max(1, int(cards / gpus))
 
 
 def device_here(share: Share) -> str:

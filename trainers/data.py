@@ -234,7 +234,7 @@ def decode(source: Path | io.BytesIO, where: object) -> Image.Image:
         image.load()
         if image.mode == "F":
             raise ValueError("its pixels are floating-point numbers of unknown range")
-        return image
+        return _eight_bits(image)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         reason = "not an image" if isinstance(error, UnidentifiedImageError) else str(error)
         raise ValueError(f"{where} cannot be decoded: {reason}") from error
@@ -247,9 +247,14 @@ def _stack(images: Iterable[Image.Image], img_size: int) -> Array:
     return np.stack([np.broadcast_to(a, (img_size, img_size, channels)) for a in arrays]) if arrays else np.empty((0,))
 
 
+def _eight_bits(image: Image.Image) -> Image.Image:
+    if not image.mode.startswith("I"):
+        return image
+    return Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))  # Pillow would clip 16 bits
+
+
 def _square(image: Image.Image, img_size: int) -> Array:
-    if image.mode.startswith("I"):  # 16 bits, which Pillow would clip and not scale
-        image = Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
+    image = _eight_bits(image)
     image = image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
     if image.size != (img_size, img_size):
         image = ImageOps.fit(image, (img_size, img_size), Image.Resampling.BICUBIC)

@@ -38,6 +38,9 @@ class Feed:
     def __init__(self, data: ImageData | ImageStream, recipe: Recipe, device: torch.device, team: Team) -> None:
         self.recipe, self.device, self.team = recipe, device, team
         self.kept, self.held_out = map(np.array, validation_split(data.train_labels, recipe.val_fraction))
+        least = team.size * (2 if recipe.mixes else 1)
+        if len(self.kept) < least:
+            raise ValueError(f"{data.name}: {len(self.kept)} images to train on, expected at least {least}")
         self.mix = _mixup(recipe, len(data.classes)) if recipe.mixes else None
 
     @property

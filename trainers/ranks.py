@@ -8,6 +8,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
+from datetime import timedelta
 from multiprocessing import connection, parent_process
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,6 +20,7 @@ from torch import multiprocessing
 from trainers.run import RankDiedError, Result, Run
 from trainers.team import Team
 
+PATIENCE = timedelta(hours=1)  # others wait while the first rank writes to a store that may be away for a while
 GRACE = 2.0  # seconds in which the ranks that suffer from another's failure may speak before it does
 
 
@@ -70,18 +72,24 @@ def _ended(process: Any) -> None:
         raise RankDiedError(f"{process.name} died with exit code {process.exitcode}")
 
 
-def _raise_first_cause(failure: tuple[str, str], waiting: dict[Any, Any]) -> None:
+def _raise_first_cause(failure: tuple[str, Any], waiting: dict[Any, Any]) -> None:
     """One rank's failure fails the others: death and memory are causes, a broken connection is none."""
-    failures, until = [failure], time.monotonic() + GRACE
+    failures, until, ranks = [failure], time.monotonic() + GRACE, list(waiting.values())
     while waiting and (ready := _ready(waiting, max(0.0, until - time.monotonic()))):
         for pipe in ready:
             try:
                 failures.append(pipe.recv())
             except EOFError:
                 _ended(waiting.pop(pipe))
+    for process in ranks:  # one whose pipe its loader's processes still hold
+        if process.exitcode and process.exitcode < 0:
+            _ended(process)
     by_kind = dict(reversed(failures))
     if "memory" in by_kind:
         raise torch.OutOfMemoryError(by_kind["memory"])
+    if "input" in by_kind:
+        number, text = by_kind["input"]
+        raise OSError(number, text) if number else ValueError(text)
     raise RuntimeError(by_kind.get("error") or failures[0][1])
 
 
@@ -92,13 +100,18 @@ def _rank(task: Run, team: Team, meeting: str, send: Any) -> None:
     try:
         if on_gpu:
             torch.cuda.set_device(device)
-        dist.init_process_group("nccl" if on_gpu else "gloo", init_method=meeting, rank=team.rank, world_size=team.size)
+        dist.init_process_group(
+            "nccl" if on_gpu else "gloo", init_method=meeting, rank=team.rank, world_size=team.size, timeout=PATIENCE
+        )
         for result in task.results(team, device):
             if team.rank == 0:
                 send.send(("result", result))
         dist.destroy_process_group()
     except torch.OutOfMemoryError as error:
         send.send(("memory", str(error)))
+    except (ValueError, OSError) as error:
+        number = error.errno if isinstance(error, OSError) else None
+        send.send(("input", (number, str(error.strerror) if isinstance(error, OSError) and number else str(error))))
     except BaseException as error:
         broken = isinstance(error, dist.DistError) or "gloo" in str(error).lower()
         send.send(("broken" if broken else "error", traceback.format_exc()))

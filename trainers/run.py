@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -95,6 +96,7 @@ def run(task: Run) -> Iterator[Result]:
                 raise
             note = f"{error}; went on from the last checkpoint"
         gc.collect()  # what the failed one held of the device's memory
+        torch.compiler.reset()  # it keeps a few versions of a model's code, of all models together
 
 
 def _once(task: Run) -> Iterator[Result]:
@@ -107,7 +109,8 @@ def _once(task: Run) -> Iterator[Result]:
 
 def _smaller(task: Run, error: Exception) -> tuple[Run, str]:
     """The task with half the micro-batch; the error itself where a single image does not fit."""
-    share = task.recipe.batch_size // task.share.ranks
+    images = math.ceil(task.data.num_train * (1 - task.recipe.val_fraction))
+    share = min(task.recipe.batch_size, images) // task.share.ranks
     tried = min(task.micro_batch or task.recipe.micro(task.share.device), share)
     least = 2 if task.recipe.mixes else 1
     if tried // 2 < least:

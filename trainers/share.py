@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+MOST_WORKERS = 16  # of a rank, where nobody measures how many keep up
+
 
 @dataclass(frozen=True, kw_only=True)
 class Share:
@@ -27,7 +29,7 @@ def here(ranks: int) -> Share:
     gpus = torch.cuda.device_count()
     if not gpus:
         return Share(threads=max(1, torch.get_num_threads() // ranks), ranks=ranks)
-    threads = max(1, (os.cpu_count() or 1) // ranks)
+    threads = max(1, len(os.sched_getaffinity(0)) // ranks) if hasattr(os, "sched_getaffinity") else 1
     if ranks > gpus:
         raise ValueError(f"{ranks} ranks, expected at most {gpus}, the GPUs of this machine")
-    return Share(device="cuda", threads=threads, ranks=ranks, workers=max(1, threads - 1))
+    return Share(device="cuda", threads=threads, ranks=ranks, workers=min(max(1, threads - 1), MOST_WORKERS))

@@ -105,6 +105,8 @@ class Trainer:
             try:
                 self._restore(model, optimizer, trainer)
                 break
+            except torch.OutOfMemoryError:
+                raise  # that is no damage
             except (*DAMAGE, RuntimeError):
                 self._begin()  # undo what a damaged checkpoint has half loaded
 
@@ -276,5 +278,6 @@ class Trainer:
             for name, value in values.items():
                 if isinstance(value, Tensor) and value.shape == parameter.shape:
                     values[name] = torch.empty_like(parameter).copy_(value)
-        self.scaler.load_state_dict(trainer["scaler"])
+        if trainer["scaler"]:
+            self.scaler.load_state_dict(trainer["scaler"])
         self.history, self.test_top1 = history, trainer.get("test_top1")
