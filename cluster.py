@@ -28,7 +28,8 @@ from schedulers.watch import Watch
 from searchspace.candidate import Candidate
 from searchspace.own import VARIABLE
 from storage import DISK_ERRORS
-from trainers.cost import Cost, device_here, measure
+from trainers.cost import Cost, measure
+from trainers.device import device_here
 from trainers.loading import decoding_speed
 from trainers.recipes import Recipe
 from trainers.share import Share

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from searchspace.mixers import CSKA, SKA, StaticKeyMixer
-from trainers.cost import device_name
+from trainers.device import device_name
 
 STAGES = ((28, 128), (14, 320), (7, 512))  # grid side and channels of stages 2 to 4
 HEAD_DIM = 32

@@ -23,7 +23,9 @@ ROOT = Path(__file__).parents[1]
 
 def epochs(study: Path) -> int:
     """Rows of epochs that are there."""
-    return sum(pq.ParquetFile(pa.BufferReader(file.read_bytes())).metadata.num_rows for file in study.glob("epochs/*"))
+    return sum(
+        pq.ParquetFile(pa.BufferReader(file.read_bytes())).metadata.num_rows for file in study.glob("epochs/*.parquet")
+    )
 
 
 def seconds_to_a_row(results: Path) -> float:

@@ -20,8 +20,9 @@ from torch import Tensor
 from preflight import Speed
 from searchspace.backbones import build
 from searchspace.candidate import Candidate
-from trainers.cost import Cost, device_name, measure
+from trainers.cost import Cost, measure
 from trainers.data import ImageData
+from trainers.device import device_name
 from trainers.recipes import RECIPES, Recipe
 from trainers.share import Share
 from trainers.training import Trainer

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import platform
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from searchspace.backbones import build
 from searchspace.candidate import NUM_STAGES, Candidate, Stage
 from trainers.data import ImageData
+from trainers.device import device_name
 from trainers.feeds import MemoryFeed
 from trainers.recipes import Recipe
 from trainers.share import Share
@@ -105,22 +104,6 @@ def measure(
     return Cost(device_name(trainer.device), len(images), num_params, flops, infer, train, peak)
 
 
-def device_name(device: torch.device) -> str:
-    """The GPU's name, or the processor's with the number of threads."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    threads = torch.get_num_threads()
-    return f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}"
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
 def share_here(cpus: int | None, gpus: float | None) -> tuple[Share, int]:
     """A trial's share of this machine, and how many such trials run at a time; ValueError if it has too few GPUs."""
     there, cards = os.cpu_count() or 1, torch.cuda.device_count()
@@ -132,12 +115,6 @@ def share_here(cpus: int | None, gpus: float | None) -> tuple[Share, int]:
     ranks = max(1, int(gpus))
     threads = max(1, (cpus or int(there * gpus / cards)) // ranks)
     return Share(device="cuda", threads=threads, ranks=ranks), max(1, int(cards / gpus))
-
-
-def device_here(share: Share) -> str:
-    """The name of the device, as a trial of this share in this process would report it."""
-    torch.set_num_threads(share.threads)
-    return device_name(torch.device(share.device))
 
 
 def _noise(recipe: Recipe, channels: int, num_classes: int) -> ImageData:

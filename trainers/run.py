@@ -12,8 +12,8 @@ import torch
 
 from searchspace.candidate import Candidate
 from storage import Folder
-from trainers.cost import device_name
 from trainers.data import ImageData
+from trainers.device import device_name
 from trainers.recipes import Recipe
 from trainers.share import Share
 from trainers.streams import ImageStream

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 import searchspace.torchvision_ops  # noqa: F401
-from trainers.cost import device_name
 from trainers.data import ImageData, load
+from trainers.device import device_name
 from trainers.feeds import Decoded
 from trainers.origin import Facts, Origin
 from trainers.restore import restore
