@@ -21,7 +21,7 @@ from trainers.recipes import DIGITS
 from trainers.training import Trainer
 
 ROOT = Path(__file__).parents[1]
-EPOCHS = DIGITS.budget
+EPOCHS = 4
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +37,7 @@ def images(tmp_path_factory):
 
 def start(images, results):
     command = [sys.executable, "orchestrate.py", "--space", "placement", "--data", images, "--results", results]
+    command += ["--epochs", str(EPOCHS)]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
@@ -68,7 +69,7 @@ def test_an_interrupted_study_is_finished_by_the_same_command(images, tmp_path):
 
     # What was interrupted equals what was never interrupted.
     trial = trials.merge(before[["key"]].drop_duplicates(), on="key").iloc[0]
-    trainer = Trainer(Candidate.parse(trial["candidate"]), DIGITS, load(str(images), 32), seed=0)
+    trainer = Trainer(Candidate.parse(trial["candidate"]), DIGITS.cut(EPOCHS), load(str(images), 32), seed=0)
     whole = [(epoch.train_loss, epoch.val_loss, epoch.top1) for epoch in trainer.epochs()]
     rows = epochs[epochs["key"] == trial["key"]].sort_values("epoch")
     assert list(rows[["train_loss", "val_loss", "top1"]].itertuples(index=False, name=None)) == whole
