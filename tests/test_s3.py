@@ -204,14 +204,23 @@ def images(tmp_path):
     return tmp_path
 
 
+TWO = """
+from searchspace.spaces import SearchSpace
+
+SPACE = SearchSpace("two", choices=(("dwconv",), ("dwconv", "ska"), ("attn",), ("attn",)))
+"""
+
+
 def start(images, s3):
-    command = [sys.executable, "orchestrate.py", "--space", "placement", "--data", images, "--epochs", "2"]
+    (images / "two.py").write_text(TWO)
+    command = [sys.executable, "orchestrate.py", "--space", images / "two.py", "--trials", "1", "--data", images]
+    command += ["--epochs", "2"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     return subprocess.Popen([*command, "--storage", s3], cwd=ROOT, **pipes)
 
 
 def test_a_killed_search_is_finished_by_the_same_command(images, s3):
-    study = Study("placement", s3)
+    study = Study("two", s3)
     process = start(images, s3)
     while process.poll() is None and study.epochs().empty:
         time.sleep(0.05)
@@ -224,15 +233,15 @@ def test_a_killed_search_is_finished_by_the_same_command(images, s3):
     output, _ = process.communicate(timeout=200)
     assert process.returncode == 0, output
     trials, epochs = study.trials(), study.epochs()
-    assert trials["status"].tolist() == ["done"] * 7
-    assert epochs.groupby("key")["epoch"].apply(list).tolist() == [[1, 2]] * 7
+    assert trials["status"].tolist() == ["done"] * 2
+    assert epochs.groupby("key")["epoch"].apply(list).tolist() == [[1, 2]] * 2
     kept = before.merge(epochs, on=["key", "epoch"], suffixes=("", "_after"))
     assert len(kept) == len(before) > 0
     assert kept["finished_at"].equals(kept["finished_at_after"])
     assert {len((study.folder / "checkpoints" / key).folders()) for key in trials["key"]} == {1}
     assert not study.folder.exists(".lock")
 
-    command = [sys.executable, "-m", "results", "placement", "--results", s3]
+    command = [sys.executable, "-m", "results", "two", "--results", s3]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert "| DW SKA ATTN ATTN |" in " ".join(shown.split())
     assert not (ROOT / "s3:").exists()
