@@ -116,7 +116,7 @@ def _digits(img_size: int) -> ImageData:
 
 
 def _class_folders(folder: Path, img_size: int) -> ImageData:
-    train, test = folder / "train", test_split(folder, "")
+    train, test = folder / "train", split_to_test_on(folder, "")
     classes = class_names(train)
     if extra := sorted(set(class_names(test)) - set(classes)):
         raise ValueError(f"{test} has class {extra[0]!r}, which {train} lacks")
@@ -132,7 +132,7 @@ def _class_folders(folder: Path, img_size: int) -> ImageData:
     return _image_data(folder.resolve().name, arrays, classes)
 
 
-def test_split(folder: Path, suffix: str) -> Path:
+def split_to_test_on(folder: Path, suffix: str) -> Path:
     """What stands beside `train<suffix>` in `folder` to test on."""
     paths = [folder / f"{name}{suffix}" for name in TEST_SPLITS]
     if found := next((path for path in paths if path.exists()), None):
@@ -155,7 +155,7 @@ def _image_files(folder: Path) -> list[Path]:
 
 def _parquet(folder: Path, img_size: int) -> ImageData:
     arrays, names = [], None
-    for file in (folder / "train.parquet", test_split(folder, ".parquet")):
+    for file in (folder / "train.parquet", split_to_test_on(folder, ".parquet")):
         table = _read_table(file)
         images = _column(table, IMAGE_COLUMNS, file)
         labels = _column(table, LABEL_COLUMNS, file)

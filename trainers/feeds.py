@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -29,7 +30,7 @@ INTERPOLATION = "bicubic"  # at evaluation; in training timm draws one of two
 Batch = tuple[Tensor, Tensor]  # images (B, C, H, W) as floats, and labels (B,), or (B, classes) where images are mixed
 
 
-class Feed:
+class Feed(ABC):
     """The training, validation and test images of `data` as batches. Every draw is a function of seed and epoch."""
 
     mean: tuple[float, ...]  # of pixels between 0 and 1
@@ -55,17 +56,17 @@ class Feed:
         """Optimizer steps of an epoch."""
         return len(self.kept) // self.batch_size
 
+    @abstractmethod
     def train(self, parts: list[Tensor], seed: int) -> Iterator[Batch]:
         """An epoch's micro-batches, `len(parts)` a step, which take these positions of each step's batch."""
-        raise NotImplementedError
 
+    @abstractmethod
     def validate(self, size: int) -> Iterator[Batch]:
         """This rank's share of the held-out images."""
-        raise NotImplementedError
 
+    @abstractmethod
     def test(self, size: int) -> Iterator[Batch]:
         """This rank's share of the test images."""
-        raise NotImplementedError
 
     def mixed(self, images: Tensor, labels: Tensor) -> Batch:
         """The batch with its pairs mixed, where the recipe mixes."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from trainers.data import IMAGE_SUFFIXES, TEST_SPLITS, Array, ImageData, class_names, decode, load, test_split
+from trainers.data import IMAGE_SUFFIXES, TEST_SPLITS, Array, ImageData, class_names, decode, load, split_to_test_on
 from trainers.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def find(data: str) -> ImageStream:
 
 
 def _class_folders(folder: Path) -> ImageStream:
-    train, test = folder / "train", test_split(folder, "")
+    train, test = folder / "train", split_to_test_on(folder, "")
     classes = class_names(train)
     if extra := sorted(set(class_names(test)) - set(classes)):
         raise ValueError(f"{test} has class {extra[0]!r}, which {train} lacks")
