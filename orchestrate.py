@@ -9,18 +9,18 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from plan import Plan, make_plan, missing, without_cost
+from orchestrator.plan import StudyPlan, make_plan, pending_trials, unmeasured_candidates
 from schedulers import RULE_NAMES, SAMPLER_NAMES
 from searchspace.spaces import SPACES
-from storage import DISK_ERRORS
+from storage.folder import DISK_ERRORS
 from trainers.recipes import RECIPES
 
 GO_ON = "run the same command again to go on"
 
 # --help and a wrong argument should not wait for Ray and torch, so the modules that need them are imported on use.
 if TYPE_CHECKING:
-    from agenda import Agenda
-    from cluster import Cluster
+    from orchestrator.ray_trials import Cluster
+    from orchestrator.trial_queue import TrialQueue
     from results.records import TrialRecord
 
 
@@ -31,13 +31,13 @@ def main(argv: list[str] | None = None) -> int:
     130 and 143: interrupted by Ctrl-C and SIGTERM.
     """
     args = parser().parse_args(argv)
-    from results.lock import StudyBusyError
+    from storage.lock import StudyBusyError
 
     with ExitStack() as stack:
         try:
             plan = make_plan(args)
             if args.list:
-                from preflight import print_list
+                from orchestrator.preflight import print_list
 
                 print_list(plan, args.cpus_per_trial, args.gpus_per_trial)
                 return 0
@@ -47,14 +47,14 @@ def main(argv: list[str] | None = None) -> int:
                 from results.reuse import take_over
 
                 print(f"{take_over(plan.study, plan.own)} trials taken over from other studies")
-            agenda = make_agenda(plan)
+            agenda = make_trial_queue(plan)
             work = agenda.waiting()
-            cluster = stack.enter_context(open_cluster(args)) if work or without_cost(plan) else None
-            asked, pending = missing(plan)
+            cluster = stack.enter_context(open_cluster(args)) if work or unmeasured_candidates(plan) else None
+            asked, pending = pending_trials(plan)
             print(f"study {plan.study.folder}: {len(asked)} trials, {len(pending)} to train", end="")
             print(f"; {cluster}" if cluster else "", flush=True)
             if cluster and work:
-                from preflight import print_preflight
+                from orchestrator.preflight import print_preflight
 
                 print_preflight(plan, asked, pending, cluster)
         except StudyBusyError as error:
@@ -106,7 +106,7 @@ def open_cluster(args: argparse.Namespace) -> Cluster:
     """Ray as the command line wants it; ValueError if no node can hold a trial."""
     if args.address:
         prepare_joining()
-    from cluster import Cluster
+    from orchestrator.ray_trials import Cluster
 
     cluster = Cluster(args.address, args.cpus_per_trial, args.gpus_per_trial, args.dashboard, args.hang_after)
     if args.dashboard:
@@ -123,27 +123,27 @@ def prepare_joining() -> None:
     os.environ.setdefault("RAY_py_gcs_connect_timeout_s", "5")  # a server that is not Ray's
 
 
-def make_agenda(plan: Plan) -> Agenda:
+def make_trial_queue(plan: StudyPlan) -> TrialQueue:
     """What is to be trained, given what the study holds."""
-    from agenda import Agenda, make_search
-    from plan import known
+    from orchestrator.plan import known
+    from orchestrator.trial_queue import TrialQueue, make_search
     from results.recorder import Recorder
 
-    return Agenda(plan, make_search(plan), Recorder(plan.study, known(plan)))
+    return TrialQueue(plan, make_search(plan), Recorder(plan.study, known(plan)))
 
 
-def run(agenda: Agenda, cluster: Cluster | None, total: int) -> int:
+def run(agenda: TrialQueue, cluster: Cluster | None, total: int) -> int:
     """Train what is on the agenda, measure costs, write the report. 0 only if every trial begun has its rows."""
-    from preflight import measure_costs, space_needed
+    from orchestrator.preflight import measure_costs, space_needed
     from results.progress import Progress
-    from results.refresh import Refresher
-    from results.report import write_report
+    from results.report.updater import ReportUpdater
+    from results.report.write_report import write_report
 
     plan, recorder = agenda.plan, agenda.recorder
     received = 0
     if cluster and agenda.waiting():
         try:
-            with Progress(recorder.records.values(), total) as progress, Refresher(plan.study) as refresher:
+            with Progress(recorder.records.values(), total) as progress, ReportUpdater(plan.study) as refresher:
                 recorder.progress, recorder.refresher = progress, refresher
                 received = cluster.train(agenda)
         except OSError as error:
@@ -153,7 +153,7 @@ def run(agenda: Agenda, cluster: Cluster | None, total: int) -> int:
             print(GO_ON, file=sys.stderr)
             return 3
     if cluster and not received:
-        measure_costs(plan, cluster, list(map(str, without_cost(plan))))
+        measure_costs(plan, cluster, list(map(str, unmeasured_candidates(plan))))
     try:
         text = write_report(plan.study)
     except (ValueError, OSError) as error:
@@ -169,7 +169,7 @@ def run(agenda: Agenda, cluster: Cluster | None, total: int) -> int:
     return 128 + received if received else int(bool(lacking))
 
 
-def _why(plan: Plan, record: TrialRecord) -> str:
+def _why(plan: StudyPlan, record: TrialRecord) -> str:
     """Of a failed trial, its error and where the traceback is."""
     return f": {record.error} ({plan.study.folder / 'errors' / f'{record.key}.txt'})" if record.error else ""
 

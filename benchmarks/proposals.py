@@ -13,23 +13,23 @@ from itertools import product
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-import schedulers.kernel  # noqa: F401  before the clocks start: no proposal is charged for the import
-from schedulers.points import Points, Seen
-from schedulers.samplers import SAMPLERS, make_sampler
+import schedulers.samplers.gp_kernel  # noqa: F401  before the clocks start: no proposal is charged for the import
+from schedulers.encoded_space import EncodedSpace, Observation
+from schedulers.samplers.simple import SAMPLERS, make_sampler
 
 
-def think(name: str, points: Points, trials: int) -> list[float]:
+def think(name: str, points: EncodedSpace, trials: int) -> list[float]:
     """Seconds of each proposal."""
     rng = np.random.default_rng(0)
     worth = [rng.normal(size=levels.max() + 1) for levels in points.levels.T]
     values = sum(own[levels] for own, levels in zip(worth, points.levels.T, strict=True))
-    sampler, seen, seconds = make_sampler(name, 0), list[Seen](), []
+    sampler, seen, seconds = make_sampler(name, 0), list[Observation](), []
     for _ in range(trials):
         start = time.perf_counter()
         point = sampler.propose(points, seen)
         seconds.append(time.perf_counter() - start)
         assert point is not None
-        seen.append(Seen(point=point, value=float(90 + values[point] + rng.normal(0, 0.2))))
+        seen.append(Observation(point=point, value=float(90 + values[point] + rng.normal(0, 0.2))))
     return seconds
 
 
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=300)
     args = parser.parse_args()
     levels = np.array(list(product(range(args.levels), repeat=args.axes)))
-    points = Points(levels, (False,) * args.axes)
+    points = EncodedSpace(levels, (False,) * args.axes)
     print(f"{len(points):,} candidates, {args.trials} trials; milliseconds a proposal")
     print("sampler           mean    median       95 %   largest")
     for name in SAMPLERS:

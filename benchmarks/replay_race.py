@@ -31,8 +31,8 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from benchmarks.tabular import Table, confidence, positive
-from results.evidence import pooled_sd
-from schedulers.points import Points
+from results.statistics.comparison import pooled_sd
+from schedulers.encoded_space import EncodedSpace
 from schedulers.racing import Race
 
 VARIED, LEVELS = 4, 3  # columns and levels of each that make the candidates
@@ -48,7 +48,7 @@ class Instance:
     """Candidates with their true top-1, and the sd between seeds."""
 
     name: str
-    points: Points
+    points: EncodedSpace
     truth: Floats
     sd: float
 
@@ -105,7 +105,7 @@ def instances(table: Table) -> Iterator[Instance]:
     for values in np.unique(fixed, axis=0):
         rows = np.flatnonzero(chosen & (fixed == values).all(axis=1))
         if len(rows) > 1:
-            points = Points(varied[rows], (False,) * varied.shape[1])
+            points = EncodedSpace(varied[rows], (False,) * varied.shape[1])
             yield Instance(",".join(map(str, values)), points, table.means()[rows], sd)
 
 

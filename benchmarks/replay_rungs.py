@@ -29,10 +29,10 @@ from numpy.typing import NDArray
 
 from benchmarks.tabular import positive
 from schedulers.budget import Budget
-from schedulers.points import Points
+from schedulers.encoded_space import EncodedSpace
 from schedulers.rungs import RULES, Rungs
-from schedulers.samplers import make_sampler
-from schedulers.search import Exploration, Job, Name, Pool, Purse, TrialState
+from schedulers.samplers.simple import make_sampler
+from schedulers.search import BudgetAccount, Job, Name, Pool, RungSearch, TrialState
 
 CURVES = Path(__file__).with_name("curves_cifar10.parquet")
 FACTOR = 3  # one trial in so many passes a rung, ours and Ray's
@@ -69,11 +69,11 @@ def levels(epochs: int) -> tuple[int, ...]:
 
 def ours(curves: Curves, order: list[int], workers: int, rule: type[Rungs]) -> Finished:
     """The product's own search over trials that arrive in this order."""
-    points = Points(np.arange(len(order))[:, None], (False,))
+    points = EncodedSpace(np.arange(len(order))[:, None], (False,))
     pool = Pool([str(trial) for trial in order], points)
     rungs = rule(levels(curves.shape[1]), FACTOR)
-    unlimited = Purse(Budget(math.inf, "epochs"))
-    search = Exploration(pool, make_sampler("grid", 0), rungs, [], len(order), 1, (), purse=unlimited)
+    unlimited = BudgetAccount(Budget(math.inf, "epochs"))
+    search = RungSearch(pool, make_sampler("grid", 0), rungs, [], len(order), 1, (), purse=unlimited)
     trials: dict[Name, TrialState] = {}
     live: dict[Name, Job] = {}
     spent = 0

@@ -28,13 +28,13 @@ import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 
-import schedulers.kernel  # noqa: F401  before the clocks start: no proposal is charged for the import
+import schedulers.samplers.gp_kernel  # noqa: F401  before the clocks start: no proposal is charged for the import
 from benchmarks import replay_race, replay_rungs
 from benchmarks.plain import PLAIN
 from benchmarks.tabular import Table, confidence, positive
-from results.figures import COLOURS, WIDTH, files, styled
-from schedulers.points import Seen
-from schedulers.samplers import SAMPLERS, make_sampler
+from results.report.figures import COLOURS, WIDTH, files, styled
+from schedulers.encoded_space import Observation
+from schedulers.samplers.simple import SAMPLERS, make_sampler
 
 REPEATS = 30
 COUNTS = (10, 20, 30, 50, 100, 150)
@@ -80,11 +80,11 @@ class Run:
 
 
 def run_ours(name: str, run: Run, evaluations: int, seed: int) -> None:
-    sampler, seen = make_sampler(name, seed), list[Seen]()
+    sampler, seen = make_sampler(name, seed), list[Observation]()
     for _ in range(evaluations):
         row = sampler.propose(run.table.points, seen)
         assert row is not None
-        seen.append(Seen(point=row, value=run.evaluate(row)))
+        seen.append(Observation(point=row, value=run.evaluate(row)))
         run.recommend(sampler.recommend(run.table.points, seen))
 
 

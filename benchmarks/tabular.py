@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from schedulers.points import Points
+from schedulers.encoded_space import EncodedSpace
 
 Floats = NDArray[np.float64]
 
@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 class Table:
     """Rows are points of a space; top-1 in percent, NaN where a seed was not run."""
 
-    points: Points
+    points: EncodedSpace
     top1: Floats  # (rows, seeds)
 
     @classmethod
@@ -40,7 +40,7 @@ class Table:
         levels = axes.to_numpy(dtype=np.int64)[ran]
         if len(np.unique(levels, axis=0)) < max(len(levels), 2):
             raise ValueError(f"{len(levels)} rows with a top-1, some of the same levels; want 2 or more, all different")
-        return cls(Points(levels, tuple(name in ordinal for name in axes)), top1[ran])
+        return cls(EncodedSpace(levels, tuple(name in ordinal for name in axes)), top1[ran])
 
     def means(self) -> Floats:
         return np.nanmean(self.top1, axis=1)

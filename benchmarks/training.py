@@ -17,15 +17,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from preflight import Speed
+from orchestrator.preflight import Speed
 from searchspace.backbones import build
 from searchspace.candidate import Candidate
 from trainers.cost import Cost, measure
-from trainers.data import ImageData
+from trainers.data.in_memory import ImageData
 from trainers.device import device_name
 from trainers.recipes import RECIPES, Recipe
-from trainers.share import Share
-from trainers.training import Trainer
+from trainers.resources import Resources
+from trainers.trainer import Trainer
 
 from timm.data import Mixup
 from timm.loss import LabelSmoothingCrossEntropy, SoftTargetCrossEntropy
@@ -94,7 +94,7 @@ def ratio(trainer: Trainer, candidate: Candidate, recipe: Recipe, repeats: int) 
     return size / statistics.median(a for a, _ in pairs), statistics.median(b / a for a, b in pairs)
 
 
-def epoch(candidate: Candidate, recipe: Recipe, data: ImageData, share: Share) -> float:
+def epoch(candidate: Candidate, recipe: Recipe, data: ImageData, share: Resources) -> float:
     """Seconds of an epoch, the second of two."""
     trainer = Trainer(candidate, recipe.cut(2), data, 0, device=share.device)
     return [epoch.seconds for epoch in trainer.epochs()][-1]
@@ -115,7 +115,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=50, metavar="N", help="of an epoch (%(default)s)")
     parser.add_argument("--compile", action="store_true", help="torch.compile ours, as the recipe says")
     args = parser.parse_args(argv)
-    share = Share(device="cuda" if torch.cuda.is_available() else "cpu")
+    share = Resources(device="cuda" if torch.cuda.is_available() else "cpu")
     torch.set_num_threads(share.threads)
     recipe = RECIPES[args.recipe]
     size = args.batch_size or recipe.micro(share.device)

@@ -20,7 +20,7 @@ from scipy.stats import spearmanr
 
 from benchmarks.tabular import positive
 from searchspace.candidate import Candidate
-from trainers.data import ImageData, load
+from trainers.data.in_memory import ImageData, load
 from trainers.recipes import CIFAR10_CURVES
 
 Floats = NDArray[np.float64]
@@ -72,8 +72,8 @@ def table(scratch: pd.DataFrame, warm: pd.DataFrame) -> list[str]:
 
 def train(data: ImageData, placements: list[str], epochs: int) -> pd.DataFrame:
     """Warm starts of all placements."""
-    from trainers.training import Trainer
-    from trainers.warm import Weights
+    from trainers.trainer import Trainer
+    from trainers.warm_start import Weights
 
     baseline = Candidate.parse(f"caformer_micro-{BASELINE}")
     source = Trainer(baseline, CIFAR10_CURVES, data, seed=100)

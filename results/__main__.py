@@ -29,8 +29,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if args.margin is not None and not 0 < args.margin <= 100:
             raise ValueError(f"--margin {args.margin:g}, expected more than 0 and at most 100")
-        from results.evidence import MARGIN
-        from results.report import write_report
+        from results.report.write_report import write_report
+        from results.statistics.comparison import MARGIN
 
         study = Study(args.study, args.results)
         text = write_report(study.record() if args.record else study, args.margin or MARGIN)
@@ -47,8 +47,8 @@ def _verify(argv: list[str]) -> int:
     )
     _add_study(parser)
     args = parser.parse_args(argv)
-    from results.lock import StudyBusyError
     from results.verify import verify
+    from storage.lock import StudyBusyError
 
     try:
         findings = verify(Study(args.study, args.results))

@@ -11,7 +11,7 @@ from typing import Any
 
 from results.progress import Progress
 from results.records import ENDED, EpochRecord, TrialRecord
-from results.refresh import Refresher
+from results.report.updater import ReportUpdater
 from results.store import Study
 
 MOST_DEATHS = 3  # of a trial's process, without an epoch between them
@@ -25,7 +25,7 @@ class Recorder:
         study: Study,
         records: Iterable[TrialRecord],
         progress: Progress | None = None,
-        refresher: Refresher | None = None,
+        refresher: ReportUpdater | None = None,
     ) -> None:
         self.study, self.progress, self.refresher = study, progress, refresher
         self.records = {record.key: record for record in records}

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from results.records import ENDED, EpochRecord, TrialRecord
 from results.store import NAME, Study
-from storage import Folder
+from storage.folder import Folder
 
 
 def take_over(study: Study, own: Callable[[TrialRecord], TrialRecord | None]) -> int:

@@ -14,10 +14,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from results.lock import held
 from results.records import ENDED, SCHEMA_VERSION, TABLES, Record, schema
-from results.seal import check, sealed
-from storage import Folder
+from storage.folder import Folder
+from storage.lock import held
+from storage.parquet_checksum import check, sealed
 
 R = TypeVar("R", bound=Record)
 

@@ -11,7 +11,7 @@ from functools import partial
 
 from results.records import ENDED, TABLES, EpochRecord, TrialRecord
 from results.store import NewerSchemaError, Study
-from storage import Folder
+from storage.folder import Folder
 
 ASIDE = "quarantine"
 CHECKPOINTS, TRAINER = "checkpoints", "trainer.json"

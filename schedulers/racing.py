@@ -18,7 +18,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from schedulers.points import Points
+from schedulers.encoded_space import EncodedSpace
 
 START = (3, 0.25, 32)  # run once before anything is concluded: a share of the candidates, and its bounds
 KEPT = 256  # candidates that are looked at jointly; of more, those that may still be best
@@ -38,7 +38,7 @@ Runs = Mapping[int, Sequence[float]]
 
 
 @dataclass(frozen=True)
-class Standing:
+class RaceState:
     """How a race stands after the runs so far."""
 
     leader: int | None  # None before the first run has ended
@@ -74,7 +74,7 @@ class Seeds:
 
 
 @dataclass(frozen=True)
-class Surface:
+class Prior:
     """Prior of the candidates' top-1: how alike neighbours are, how much is a candidate's own, and the spread."""
 
     likeness: float
@@ -87,7 +87,7 @@ class Surface:
         return self.variance * alike
 
 
-def distances(points: Points, a: Ints, b: Ints) -> Floats:
+def distances(points: EncodedSpace, a: Ints, b: Ints) -> Floats:
     """(a, b) axes on which they differ; on an ordinal axis, by how much of its range."""
     apart = np.zeros((len(a), len(b)))
     for axis, ordinal in enumerate(points.ordinal):
@@ -97,12 +97,12 @@ def distances(points: Points, a: Ints, b: Ints) -> Floats:
     return apart
 
 
-def learned(apart: Floats, seeds: Seeds) -> Surface:
+def learned(apart: Floats, seeds: Seeds) -> Prior:
     """The likeliest surface of a grid, given the means of candidates that lie so far apart."""
     scale = float(seeds.means.var()) + seeds.sd**2
     cells = [*product(LIKENESS, OWN), (0.0, 1.0)]  # the last: neighbours say nothing
-    grid = [Surface(likeness, own, spread * scale) for likeness, own in cells for spread in SPREAD]
-    shapes = [Surface(likeness, own, 1.0).prior(apart) for likeness, own in cells]
+    grid = [Prior(likeness, own, spread * scale) for likeness, own in cells for spread in SPREAD]
+    shapes = [Prior(likeness, own, 1.0).prior(apart) for likeness, own in cells]
     size = len(seeds.means)
     joint = np.empty((len(grid), size + 1, size + 1))
     joint[:, :size, :size] = [spread * scale * shape for shape in shapes for spread in SPREAD]
@@ -144,7 +144,7 @@ def apart_variance(covariance: Floats, leader: int) -> Floats:
     return np.clip(variance, 1e-12, None)
 
 
-def believed(points: Points, seeds: Seeds) -> Belief:
+def believed(points: EncodedSpace, seeds: Seeds) -> Belief:
     """What the runs say of every candidate; of more than KEPT, of those most likely to be best."""
     some = np.unique(np.linspace(0, len(seeds.ran) - 1, FITTED).astype(int))
     by_mean = np.argsort(seeds.means, kind="stable")[some]
@@ -163,7 +163,7 @@ def believed(points: Points, seeds: Seeds) -> Belief:
     return Belief(kept, mean, prior + level - explained.T @ explained, seeds.sd, seeds.df)
 
 
-def _posterior(points: Points, seeds: Seeds, surface: Surface, at: Ints) -> tuple[Floats, Floats]:
+def _posterior(points: EncodedSpace, seeds: Seeds, surface: Prior, at: Ints) -> tuple[Floats, Floats]:
     """Means at `at`, and the root (n, at) of what the runs take off their covariance."""
     level = LEVEL * surface.variance
     known = surface.prior(distances(points, seeds.ran, seeds.ran)) + level
@@ -179,7 +179,7 @@ class Race:
 
     confidence: float = 0.95
 
-    def next(self, points: Points, runs: Runs, running: Sequence[int]) -> int | None:
+    def next(self, points: EncodedSpace, runs: Runs, running: Sequence[int]) -> int | None:
         """The candidate that gets one more seed, or None when the race is decided.
 
         `runs` are top-1 in percent by candidate, 0 for a run that diverged; `running` names one candidate a trial.
@@ -201,14 +201,14 @@ class Race:
         racing = np.isin(belief.kept, standing.contenders)
         return int(belief.kept[_most_telling(belief, covariance, racing)])
 
-    def standing(self, points: Points, runs: Runs) -> Standing:
+    def standing(self, points: EncodedSpace, runs: Runs) -> RaceState:
         """Leader, confidence, contenders: what may be said after these runs."""
         seeds = Seeds.of(runs)
         if not len(seeds.ran):
-            return Standing(None, 0.0, tuple(range(len(points))), float("nan"), False)
+            return RaceState(None, 0.0, tuple(range(len(points))), float("nan"), False)
         return self._standing(believed(points, seeds), points, seeds)
 
-    def _standing(self, belief: Belief, points: Points, seeds: Seeds) -> Standing:
+    def _standing(self, belief: Belief, points: EncodedSpace, seeds: Seeds) -> RaceState:
         ran = np.isin(belief.kept, seeds.ran)
         leader = int(np.argmax(np.where(ran, belief.mean, -np.inf)))
         doubts = belief.doubts(leader)
@@ -216,10 +216,10 @@ class Race:
         order = np.argsort(-doubts, kind="stable")
         rivals = belief.kept[order[doubts[order] > (1 - self.confidence) / len(points)]].tolist()
         named = int(belief.kept[leader])
-        return Standing(named, confidence, (named, *rivals), seeds.sd, confidence >= self.confidence)
+        return RaceState(named, confidence, (named, *rivals), seeds.sd, confidence >= self.confidence)
 
 
-def _unlike(points: Points, begun: set[int]) -> int:
+def _unlike(points: EncodedSpace, begun: set[int]) -> int:
     """The candidate farthest from all that have begun."""
     if not begun:
         return 0

@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from schedulers.budget import Budget
-from schedulers.points import Points, Sampler, Seen
+from schedulers.encoded_space import EncodedSpace, Observation, Sampler
 from schedulers.racing import Race
 from schedulers.rungs import Rungs, comparable
 
@@ -51,7 +51,7 @@ class Pool:
     """The candidates that may be proposed: each is the point of its number."""
 
     candidates: Sequence[str]
-    points: Points
+    points: EncodedSpace
 
     def numbers(self) -> dict[str, int]:
         """The point of each candidate."""
@@ -59,7 +59,7 @@ class Pool:
 
 
 @dataclass(frozen=True)
-class Purse:
+class BudgetAccount:
     """A budget, if there is one, and when the spending began."""
 
     budget: Budget | None = None
@@ -91,7 +91,7 @@ class Search(Protocol):
 
 
 @dataclass
-class Exploration:
+class RungSearch:
     """`required` candidates, then `proposals` of the sampler, each with `seeds` seeds, promoted from rung to rung.
 
     `spared` candidates never pause. Costs by candidate make the front what is searched. What a budget has left in the
@@ -106,7 +106,7 @@ class Exploration:
     seeds: int
     spared: Collection[str]
     costs: Mapping[str, float] = field(default_factory=dict)
-    purse: Purse = field(default_factory=Purse)
+    purse: BudgetAccount = field(default_factory=BudgetAccount)
     broke: bool = False
 
     def next(self, trials: Trials, live: Mapping[Name, Job]) -> Job | None:
@@ -166,7 +166,7 @@ class Exploration:
         point = self.sampler.propose(self.pool.points, self.seen(trials))
         return None if point is None else self.pool.candidates[point]
 
-    def seen(self, trials: Trials) -> list[Seen]:
+    def seen(self, trials: Trials) -> list[Observation]:
         """The points that were tried, each with the mean over its seeds of what its trials show so far."""
         numbers = self.pool.numbers()
         values: dict[str, list[float]] = defaultdict(list)
@@ -190,20 +190,20 @@ class Exploration:
         return [name for name in paused if name[0] in self.required or not trials[name].elsewhere]
 
 
-def _seen(point: int, values: Sequence[float], diverged: bool) -> Seen:
+def _seen(point: int, values: Sequence[float], diverged: bool) -> Observation:
     if values:
-        return Seen(point=point, value=float(np.mean(values)), seeds=len(values))
-    return Seen(point=point, status="diverged" if diverged else "running")
+        return Observation(point=point, value=float(np.mean(values)), seeds=len(values))
+    return Observation(point=point, status="diverged" if diverged else "running")
 
 
 @dataclass
-class Racing:
+class RaceSearch:
     """Adds seeds to candidates until the best is known at the race's confidence; every trial runs to `epochs`."""
 
     pool: Pool
     race: Race
     epochs: int
-    purse: Purse = field(default_factory=Purse)
+    purse: BudgetAccount = field(default_factory=BudgetAccount)
     broke: bool = False
 
     def next(self, trials: Trials, live: Mapping[Name, Job]) -> Job | None:

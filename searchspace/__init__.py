@@ -5,6 +5,6 @@ import os
 if os.environ.get("SEARCHSPACE_FILE"):  # a trial's process: the user's mixers must be known before a text is parsed
     from pathlib import Path
 
-    from searchspace.own import load
+    from searchspace.user_space import load
 
     load(Path(os.environ["SEARCHSPACE_FILE"]))

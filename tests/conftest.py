@@ -11,25 +11,14 @@ import torch
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when the hub's package is imported: no test asks a network
 
 from results.progress import Progress
-from results.records import TrialRecord
 from results.store import Study
-from storage import Folder
-from trainers.data import ImageData
+from storage.folder import Folder
+from tests.support.studies import begun
+from trainers.data.in_memory import ImageData
 from trainers.recipes import DIGITS, Recipe
 
 # Many threads on a busy machine made the same test take minutes instead of seconds.
 torch.set_num_threads(1)
-
-BASE = "dwconv-dwconv-attn-attn"
-REPORT = {
-    "rows": [{"table": "Table 5", "row": "none", "heads": None, "placement": BASE, "baseline": BASE}],
-    "baseline": BASE,
-    "rungs": [2],
-}
-
-PASSES = {"ranks": 1, "micro_batch": 64, "accumulation": 1, "note": None}  # of a result, as a trial alone reports it
-
-SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
 @pytest.fixture
@@ -50,16 +39,6 @@ def quick() -> Recipe:
 @pytest.fixture
 def study(tmp_path: Path) -> Study:
     return begun("s", tmp_path)
-
-
-def begun(name: str, root: str | Path | Folder) -> Study:
-    study = Study(name, root)
-    with study.owned():
-        recipe, data = {"name": "r", "img_size": 32}, {"name": "d", "fingerprint": "0"}
-        study.begin(
-            {"space": "s", "backbone": "caformer_micro", "recipe": recipe, "budget": 4, "data": data, "report": REPORT}
-        )
-    return study
 
 
 @pytest.fixture(scope="session")
@@ -97,23 +76,3 @@ def quiet() -> Progress:
     from rich.console import Console
 
     return Progress([], console=Console(quiet=True))
-
-
-def trial_record(placement: str = "dwconv-dwconv-attn-attn", seed: int = 0, **changes: object) -> TrialRecord:
-    fields = {
-        "key": f"{placement}-{seed}",
-        "study": "s",
-        "space": "placement",
-        "candidate": f"caformer_micro-{placement}",
-        "backbone": "caformer_micro",
-        "placement": placement,
-        "published": True,
-        "recipe": "r",
-        "recipe_fingerprint": "0",
-        "data": "d",
-        "data_fingerprint": "0",
-        "seed": seed,
-        "budget": 4,
-        "commit": "c",
-    }
-    return TrialRecord(**{**fields, **changes})

@@ -5,22 +5,21 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import pandas as pd
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
-from test_readme import own
 
-from orchestrate import make_agenda, open_cluster, parser, run
-from plan import make_plan
+from orchestrate import make_trial_queue, open_cluster, parser, run
+from orchestrator.plan import make_plan
 from searchspace.candidate import Candidate
-from trainers.data import load
+from tests.support.paths import ROOT
+from tests.test_readme import own
+from trainers.data.in_memory import load
 from trainers.recipes import DIGITS
-from trainers.training import Trainer
+from trainers.trainer import Trainer
 
-ROOT = Path(__file__).parents[1]
 EPOCHS = 4
 
 
@@ -87,7 +86,7 @@ def run_with(images, tmp_path, **recipe):
     plan = replace(plan, recipe=replace(plan.recipe, **recipe), candidates=plan.candidates[:3])
     with plan.study.owned(), open_cluster(args) as cluster:
         plan.study.begin(plan.settings())
-        code = run(make_agenda(plan), cluster, total=3)
+        code = run(make_trial_queue(plan), cluster, total=3)
     return code, plan.study.trials()
 
 

@@ -6,12 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import trial_record
 from PIL import Image
 
 from orchestrate import main, make_plan
 from orchestrate import parser as command_line
 from results.__main__ import main as show
+from tests.support.studies import trial_record
 from trainers.__main__ import main as train
 
 

@@ -4,17 +4,16 @@ import re
 import subprocess
 import sys
 from io import BytesIO
-from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import trial_record
 
 from results.records import CostRecord
-from results.report import make_report
+from results.report.write_report import make_report
 from results.store import Study
+from tests.support.paths import ROOT
+from tests.support.studies import trial_record
 
-ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 

@@ -10,22 +10,20 @@ import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
-from conftest import begun, trial_record
 from PIL import Image
 from sklearn.datasets import load_digits
 
 from orchestrate import main
 from results import __main__ as show
-from results import lock
-from results.lock import StudyBusyError
 from results.records import EpochRecord, TrialRecord
 from results.reuse import take_over
 from results.store import Study
-
-ROOT = Path(__file__).parents[1]
+from storage import lock
+from storage.lock import StudyBusyError
+from tests.support.paths import ROOT
+from tests.support.studies import begun, trial_record
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Callable
 
 from searchspace.candidate import Candidate
-from searchspace.own import find_space
-from storage import Folder
+from searchspace.user_space import find_space
+from storage.folder import Folder
 from trainers.recipes import RECIPES
 
 CHECKPOINT = "results/runs/STUDY/checkpoints/KEY (its newest epoch), an epoch-NNNN folder in it, or an export"
@@ -81,10 +81,10 @@ def _train(args: argparse.Namespace) -> int:
 
     from torch import OutOfMemoryError
 
-    from trainers.run import RankDiedError, Run, run
-    from trainers.share import here
-    from trainers.streams import open_data
-    from trainers.warm import warm_start
+    from trainers.data.streamed import open_data
+    from trainers.resources import here
+    from trainers.run_trial import RankDiedError, Run, run
+    from trainers.warm_start import warm_start
 
     share, weights = here(args.ranks), None
     if args.init or recipe.mixers_first:
@@ -128,7 +128,7 @@ def _validate_parser() -> argparse.ArgumentParser:
 def _validate(args: argparse.Namespace) -> int:
     import torch
 
-    from trainers.validate import validate
+    from trainers.export.validate import validate
 
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device != "cpu" and int(device.partition(":")[2] or 0) >= torch.cuda.device_count():
@@ -148,7 +148,7 @@ def _export_parser() -> argparse.ArgumentParser:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from trainers.export import export
+    from trainers.export.timm_folder import export
 
     print(*export(args.checkpoint, args.folder, args.onnx), sep="\n")
     return 0

@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from storage import Folder
+from storage.folder import Folder
 
 MODEL, OPTIMIZER, TRAINER = "model.safetensors", "optimizer.safetensors", "trainer.json"
 _EPOCH = re.compile(r"epoch-\d{4}")

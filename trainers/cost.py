@@ -16,12 +16,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from searchspace.backbones import build
 from searchspace.candidate import NUM_STAGES, Candidate, Stage
-from trainers.data import ImageData
+from trainers.data.batch_loaders import InMemoryLoader
+from trainers.data.in_memory import ImageData
 from trainers.device import device_name
-from trainers.feeds import MemoryFeed
 from trainers.recipes import Recipe
-from trainers.share import Share
-from trainers.training import Trainer
+from trainers.resources import Resources
+from trainers.trainer import Trainer
 
 MIN_RUN_TIME = 0.7  # seconds of measuring per figure
 
@@ -76,20 +76,20 @@ def measure(
     recipe: Recipe,
     channels: int,
     num_classes: int,
-    share: Share | None = None,
+    share: Resources | None = None,
     memory: bool = True,
 ) -> Cost:
     """Speed and memory of `candidate` on one rank of `share`, at the size of an image and of a micro-batch.
 
     Nothing else should run meanwhile. Decoding is no part of it.
     """
-    share = share or Share()
+    share = share or Resources()
     torch.set_num_threads(share.threads)
     size = min(recipe.micro(share.device), recipe.batch_size // share.ranks)
     recipe = replace(recipe, batch_size=size, micro_batch=None, streamed=False)
     trainer = Trainer(candidate, recipe, _noise(recipe, channels, num_classes), seed=0, device=share.device)
     feed = trainer.feed
-    assert isinstance(feed, MemoryFeed)
+    assert isinstance(feed, InMemoryLoader)
     images, labels = feed.train_images[:size], feed.train_labels[:size]
     num_params, flops = count(candidate, recipe.img_size, channels, num_classes)
 
@@ -104,17 +104,17 @@ def measure(
     return Cost(device_name(trainer.device), len(images), num_params, flops, infer, train, peak)
 
 
-def share_here(cpus: int | None, gpus: float | None) -> tuple[Share, int]:
+def share_here(cpus: int | None, gpus: float | None) -> tuple[Resources, int]:
     """A trial's share of this machine, and how many such trials run at a time; ValueError if it has too few GPUs."""
     there, cards = os.cpu_count() or 1, torch.cuda.device_count()
     if not cards or gpus == 0:
-        return Share(threads=cpus or 1), max(1, there // (cpus or 1))
+        return Resources(threads=cpus or 1), max(1, there // (cpus or 1))
     gpus = gpus or 1.0
     if gpus > cards:
         raise ValueError(f"a trial wants {gpus:g} GPUs, this machine has {cards}")
     ranks = max(1, int(gpus))
     threads = max(1, (cpus or int(there * gpus / cards)) // ranks)
-    return Share(device="cuda", threads=threads, ranks=ranks), max(1, int(cards / gpus))
+    return Resources(device="cuda", threads=threads, ranks=ranks), max(1, int(cards / gpus))
 
 
 def _noise(recipe: Recipe, channels: int, num_classes: int) -> ImageData:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from trainers.share import Share
+from trainers.resources import Resources
 
 
 def device_name(device: torch.device) -> str:
@@ -18,7 +18,7 @@ def device_name(device: torch.device) -> str:
     return f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}"
 
 
-def device_here(share: Share) -> str:
+def device_here(share: Resources) -> str:
     """The name of the device, as a trial of this share in this process would report it."""
     torch.set_num_threads(share.threads)
     return device_name(torch.device(share.device))

@@ -1,28 +1,45 @@
-"""Which code this is: a fingerprint of what trains, and the commit."""
+"""Which code this is: a fingerprint of the modules that decide what a trial trains, and the commit."""
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import subprocess
 from functools import cache
 from pathlib import Path
 
-from searchspace import own
+from searchspace import user_space
 
-AFTERWARDS = {"__main__", "card", "export", "onnx_file", "restore", "validate"}  # modules that train nothing
 ROOT = Path(__file__).parents[1]
+ROOMS = ("searchspace", "trainers")
+WITHOUT_EFFECT = ("trainers/__main__.py", "trainers/export/")  # these load and export what was trained
 
 
 def code() -> str:
-    """Eight hexadecimal digits that change when any module that trains does, or the file of one's own space."""
-    return hashlib.sha256(_sources() + (own.fingerprint() or "").encode()).hexdigest()[:8]
+    """Eight hexadecimal digits that change with any statement that trains, or with the user's own space file.
+
+    Comments, docstrings and layout are left out, so that rewording them lets running studies go on.
+    """
+    user_file = user_space.fingerprint() or ""
+    return hashlib.sha256(f"{_statements()}{user_file}".encode()).hexdigest()[:8]
 
 
 @cache
-def _sources() -> bytes:
-    files = sorted(file for room in ("searchspace", "trainers") for file in (ROOT / room).glob("*.py"))
-    files = [file for file in files if file.stem not in AFTERWARDS]
-    return b"".join(file.name.encode() + file.read_bytes() for file in files)
+def _statements() -> str:
+    files = sorted(file for room in ROOMS for file in (ROOT / room).rglob("*.py"))
+    names = [file.relative_to(ROOT).as_posix() for file in files]
+    trained_by = [name for name in names if not name.startswith(WITHOUT_EFFECT)]
+    return "\n".join(f"{name} {statements((ROOT / name).read_text())}" for name in trained_by)
+
+
+def statements(source: str) -> str:
+    """The syntax tree of Python source as text, without docstrings. Comments and layout are in no syntax tree."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        if documented and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:]
+    return ast.dump(tree)
 
 
 @cache
@@ -31,5 +48,5 @@ def commit() -> str:
     git = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
     try:
         return subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
-    except OSError:  # no git here
+    except OSError:  # git is not installed
         return ""

@@ -4,18 +4,15 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
-import plan
-import preflight
 from orchestrate import main, parser
+from orchestrator import plan, preflight
 from results.store import Study
-from storage import Folder
-
-ROOT = Path(__file__).parents[2]
+from storage.folder import Folder
+from tests.support.paths import ROOT
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
 
 
 class Driver:
@@ -23,7 +23,8 @@ class Driver:
         self.mark = uuid.uuid4().hex  # in the environment of all that it starts
         fake = ["--space", "placement", "--epochs", "3", "--cpus-per-trial", "1", "--results", folder / "results"]
         self.process = subprocess.Popen(
-            [sys.executable, ROOT / "tests" / "fake_driver.py", self.kept, how, *fake, *options],
+            [sys.executable, "-m", "tests.support.fake_driver", self.kept, how, *fake, *options],
+            cwd=ROOT,
             env={**os.environ, "DRIVER": self.mark},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -122,7 +123,7 @@ def test_nothing_outlives_a_killed_driver(tmp_path):
 
 OWN = """
 import sys
-from results.lock import StudyBusyError
+from storage.lock import StudyBusyError
 from results.store import Study
 
 try:

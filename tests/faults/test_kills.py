@@ -7,12 +7,11 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
 
 
 class Search:
@@ -22,8 +21,8 @@ class Search:
         self.study, self.worker = folder / "placement", folder / "worker"
         folder.mkdir(exist_ok=True)
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "WORKER": str(self.worker)}
-        command = [sys.executable, ROOT / "tests" / "fake_search.py", folder]
-        self.process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+        command = [sys.executable, "-m", "tests.support.fake_search", folder]
+        self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
 
     def wait_until(self, condition):
         while not condition():

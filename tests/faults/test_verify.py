@@ -7,10 +7,8 @@ import pickle
 import re
 import tokenize
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from conftest import trial_record
 
 from orchestrate import main as orchestrate
 from results.__main__ import main
@@ -18,13 +16,14 @@ from results.records import EpochRecord, TrialRecord
 from results.store import Study
 from results.verify import verify
 from searchspace.candidate import Candidate
-from storage import Folder
+from storage.folder import Folder
+from tests.support.paths import ROOT
+from tests.support.studies import trial_record
 from trainers.checkpoint import DAMAGE, checkpoints
-from trainers.data import load
+from trainers.data.in_memory import load
 from trainers.recipes import DIGITS
-from trainers.training import Trainer
+from trainers.trainer import Trainer
 
-ROOT = Path(__file__).parents[2]
 ROOMS = ("searchspace", "trainers", "schedulers", "results", "benchmarks")
 ONE = """
 from searchspace.spaces import SearchSpace

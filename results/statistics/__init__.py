@@ -1,0 +1,1 @@
+"""What the accuracies of a study show: comparisons, verdicts, effects."""

@@ -1,0 +1,1 @@
+"""Bytes that survive a crash: folders here and on object stores, locks, checksums."""

@@ -1,0 +1,115 @@
+"""What is taken over from other studies."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from orchestrate import parser
+from orchestrator.plan import make_plan
+from results.records import EpochRecord, TrialRecord
+from results.reuse import take_over
+from results.store import Study
+from tests.support.studies import trial_record
+
+DONE = {"status": "done", "epoch": 2, "code": "1"}
+
+
+def epoch(key, number):
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    row = {"train_loss": 1.0, "val_loss": 1.0, "top1": 90.0, "lr": 1.0, "seconds": 1.0, "finished_at": at}
+    return EpochRecord(key=key, candidate="c", seed=0, epoch=number, **row)
+
+
+@pytest.fixture
+def other(study):
+    """A study beside `study`, which wants whatever it can get."""
+    other = Study("other", study.folder.parent)
+    with other.owned():
+        other.begin(study.settings())
+    return other
+
+
+def trained(study, **changes):
+    record = trial_record(**{"study": study.name, "published": False, **DONE, **changes})
+    study.write("trials", record.key, [record])
+    study.write("epochs", record.key, [epoch(record.key, 1), epoch(record.key, 2)])
+    return record
+
+
+def wanted(record):
+    return trial_record(seed=record.seed, code="1", study="s")
+
+
+def test_a_trial_with_the_same_key_and_code_is_taken_over_with_its_epochs(study, other):
+    record = trained(other)
+    assert take_over(study, wanted) == 1
+    row = replace(record, study="s", published=True, number=0, reused="other", reused_epochs=2)
+    assert study.records(TrialRecord) == [row]
+    assert study.epochs().equals(other.epochs())
+
+
+@pytest.mark.parametrize("changes", [{"status": "failed"}, {"status": "running"}, {"code": "2"}, {"budget": 9}])
+def test_what_is_not_the_same_or_has_not_ended_is_left(study, other, changes):
+    trained(other, **changes)
+    assert take_over(study, wanted) == 0
+    assert study.trials().empty
+
+
+def test_a_trial_that_a_rung_stopped_brings_its_checkpoints(study, other):
+    record = trained(other, status="stopped")
+    checkpoint = other.folder.path / "checkpoints" / record.key / "epoch-0002"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "trainer.json").write_text("{}")
+    assert take_over(study, wanted) == 1
+    assert (study.folder.path / "checkpoints" / record.key / "epoch-0002" / "trainer.json").read_text() == "{}"
+
+
+def test_what_a_study_would_not_run_is_left(study, other):
+    trained(other)
+    assert take_over(study, lambda record: None) == 0
+
+
+def test_what_a_study_knows_already_is_left_alone(study, other):
+    mine = trial_record(number=4)
+    study.write("trials", mine.key, [mine])
+    trained(other)
+    trained(other, seed=1)
+    assert take_over(study, wanted) == 1
+    assert [(record.seed, record.number, record.reused) for record in study.records(TrialRecord)] == [
+        (0, 4, None),
+        (1, 5, "other"),
+    ]
+
+
+def test_a_trial_that_was_taken_over_names_who_trained_it(study, other):
+    trained(other, reused="first")
+    take_over(study, wanted)
+    assert study.records(TrialRecord)[0].reused == "first"
+
+
+def plan(*arguments):
+    return make_plan(parser().parse_args(["--space", "heads", *arguments]))
+
+
+def own(plan, placement, seed=0):
+    """What a plan makes of another study's trial."""
+    return plan.own(trial_record(placement, seed, study="other", published=False))
+
+
+def test_a_plan_wants_its_candidates_and_seeds():
+    mine = own(plan(), "dwconv-cska-attn-attn")
+    assert (mine.study, mine.published, mine.budget) == ("heads", True, 12)
+    assert own(plan(), "dwconv-cska-attn-attn", seed=1) is None
+    assert own(plan("--seeds", "2"), "dwconv-cska-attn-attn", seed=1).seed == 1
+
+
+def test_a_plan_wants_nothing_outside_of_its_space():
+    assert own(plan(), "ska-ska-ska-ska") is None
+    assert own(plan(), "dwconv-mine-attn-attn") is None
+
+
+def test_a_plan_wants_one_seed_of_what_may_be_proposed():
+    placement = make_plan(parser().parse_args(["--space", "placement", "--seeds", "2"]))
+    assert own(placement, "ska-ska-ska-ska").published is False
+    assert own(placement, "ska-ska-ska-ska", seed=1) is None

@@ -1,0 +1,206 @@
+import json
+import os
+from datetime import UTC, datetime
+from multiprocessing import get_context
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from results.records import CostRecord, EpochRecord, TrialRecord, schema
+from results.store import Study
+from storage.folder import Folder
+from storage.lock import StudyBusyError
+from tests.support.studies import trial_record
+
+EPOCH = EpochRecord(
+    key="k",
+    candidate="c",
+    seed=0,
+    epoch=1,
+    train_loss=None,
+    val_loss=0.5,
+    top1=90.0,
+    lr=1e-3,
+    seconds=1.5,
+    finished_at=datetime(2026, 1, 2, 3, 4, 5, 678000, UTC),
+)
+
+
+def test_rows_come_back_as_they_were_written(study):
+    record = trial_record(top1=99.5, error="é")
+    study.write("trials", record.key, [record])
+    study.write("epochs", "k", [EPOCH])
+    assert study.records(TrialRecord) == [record]
+    assert study.records(EpochRecord) == [EPOCH]
+
+
+def test_pandas_reads_the_folder_of_a_table(study):
+    for seed in range(3):
+        record = trial_record(seed=seed, top1=90.0 + seed)
+        study.write("trials", record.key, [record])
+    frame = pd.read_parquet(study.folder.path / "trials")
+    assert frame["top1"].tolist() == [90.0, 91.0, 92.0]
+    assert frame["seed"].dtype == "int64"
+
+
+def test_writing_a_key_again_replaces_its_rows(study):
+    for status in ("running", "done"):
+        study.write("trials", "k", [trial_record(key="k", status=status)])
+    assert study.trials()["status"].tolist() == ["done"]
+
+
+def test_an_empty_table_has_its_columns(study):
+    assert study.trials().columns.tolist() == schema(TrialRecord).names
+    assert study.costs().empty
+
+
+def test_a_study_that_was_never_begun_reads_as_empty(tmp_path):
+    assert Study("new", tmp_path).trials().empty
+
+
+def test_finished_leaves_out_what_needs_training(study):
+    for number, status in enumerate(("running", "done", "stopped", "diverged", "failed")):
+        study.write("trials", str(number), [trial_record(key=str(number), seed=number, status=status)])
+    assert set(study.ended()["status"]) == {"done", "stopped", "diverged"}
+
+
+@pytest.mark.parametrize("record", [TrialRecord, EpochRecord, CostRecord])
+def test_every_unit_is_in_the_schema(record):
+    fields = [field for field in schema(record) if field.type == pa.float64() and field.name != "lr"]
+    assert all(field.metadata for field in fields)
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "", ".hidden", "x" * 101, "a b"])
+def test_a_name_that_is_not_one_folder_is_refused(name, tmp_path):
+    with pytest.raises(ValueError, match="bad study name"):
+        Study(name, tmp_path)
+
+
+def test_other_settings_are_refused_with_the_difference(study):
+    study.write("trials", "k", [trial_record(key="k")])
+    other = study.settings()
+    other["recipe"] = {**other["recipe"], "img_size": 64}
+    with pytest.raises(ValueError, match=r"begun with recipe\.img_size 32, now 64; choose another name with --study"):
+        study.begin(other)
+
+
+def test_the_same_settings_are_taken_again(study):
+    study.begin(study.settings())
+    assert study.settings()["backbone"] == "caformer_micro"
+
+
+def own(root: Path, ready, done) -> None:
+    with Study("s", root).owned():
+        ready.set()
+        done.wait(30)
+
+
+def test_a_second_owner_is_refused_and_a_dead_one_replaced(study):
+    context = get_context("spawn")
+    ready, done = context.Event(), context.Event()
+    owner = context.Process(target=own, args=(study.folder.parent, ready, done))
+    owner.start()
+    assert ready.wait(30)
+    with pytest.raises(StudyBusyError, match=f"process {owner.pid} on .* since"), study.owned():
+        pass
+    owner.kill()
+    owner.join()
+    with study.owned():
+        assert (study.folder.path / ".lock").read_text().startswith(f"process {os.getpid()} ")
+
+
+def test_a_damaged_file_is_named(study):
+    study.write("trials", "k", [trial_record(key="k")])
+    file = study.folder.path / "trials" / "k.parquet"
+    file.write_bytes(file.read_bytes()[:-30])
+    with pytest.raises(ValueError, match=r"trials/k\.parquet is damaged .*: remove it and run again"):
+        study.trials()
+
+
+def test_a_flipped_bit_in_a_page_is_noticed(study):
+    study.write("trials", "k", [trial_record(key="k", commit="0123456789abcdef")])
+    file = study.folder.path / "trials" / "k.parquet"
+    content = bytearray(file.read_bytes())
+    content[content.index(b"0123456789abcdef")] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match="is damaged"):
+        study.trials()
+
+
+def test_another_schema_version_is_refused(study):
+    table = schema(TrialRecord).empty_table().replace_schema_metadata({"schema_version": "2"})
+    pq.write_table(table, study.folder.path / "trials" / "k.parquet")
+    with pytest.raises(ValueError, match="has schema version 2, this code reads 1"):
+        study.trials()
+
+
+def test_a_file_from_before_a_nullable_column_reads_as_nulls(study):
+    new = ["number", "code", "reused"]
+    study.write("trials", "k", [trial_record(key="k", number=1, code="0", reused="other")])
+    file = study.folder.path / "trials" / "k.parquet"
+    pq.write_table(pq.read_table(file).drop_columns(new), file)
+    assert study.records(TrialRecord) == [trial_record(key="k")]
+    assert study.trials()[new].isna().all(axis=None)
+
+
+def test_a_commit_that_dies_before_the_rename_leaves_the_old_file(tmp_path, monkeypatch):
+    folder = Folder(tmp_path)
+    folder.write("f", b"old")
+
+    def die(self, target):
+        raise OSError("killed")
+
+    monkeypatch.setattr(Path, "replace", die)
+    with pytest.raises(OSError, match="killed"):
+        folder.write("f", b"new")
+    assert folder.read("f") == b"old"
+
+
+def test_a_half_written_part_is_no_row(study):
+    study.write("trials", "k", [trial_record(key="k")])
+    (study.folder.path / "trials" / ".other.parquet.part").write_bytes(b"half")
+    assert len(study.trials()) == len(pd.read_parquet(study.folder.path / "trials")) == 1
+
+
+def test_a_recorded_study_has_the_same_rows_in_one_file_a_table(study, tmp_path):
+    for seed in (1, 0):
+        record = trial_record(seed=seed, status="done")
+        study.write("trials", record.key, [record])
+    copy = study.record(tmp_path / "recorded")
+    assert copy.trials().equals(study.trials())
+    assert copy.settings() == study.settings()
+    assert [file.name for file in (copy.folder.path / "trials").iterdir()] == ["all.parquet"]
+
+
+def test_another_study_of_that_name_is_not_recorded_over(study, tmp_path):
+    record = trial_record(status="done")
+    study.write("trials", record.key, [record])
+    study.record(tmp_path / "r")
+    (study.folder.path / "study.json").write_text(json.dumps(study.settings() | {"budget": 9}))
+    with pytest.raises(ValueError, match="budget 4, now 9"):
+        study.record(tmp_path / "r")
+
+
+def test_a_running_study_is_not_recorded(study, tmp_path):
+    study.write("trials", "k", [trial_record(key="k")])
+    with pytest.raises(ValueError, match="1 trials of study 's' are not finished"):
+        study.record(tmp_path / "r")
+
+
+def test_a_study_without_trials_may_be_begun_otherwise(study):
+    study.begin(study.settings() | {"budget": 9})
+    assert study.settings()["budget"] == 9
+    study.write("trials", "k", [trial_record(key="k")])
+    with pytest.raises(ValueError, match="budget 9, now 4"):
+        study.begin(study.settings() | {"budget": 4})
+
+
+def test_a_recorded_study_is_not_gone_on_with(study, tmp_path):
+    with (
+        pytest.raises(ValueError, match="is a recorded study, which is only read"),
+        study.record(tmp_path / "r").owned(),
+    ):
+        pass

@@ -1,0 +1,45 @@
+"""Candidates as rows of numbers."""
+
+import pytest
+
+from searchspace.candidate import Candidate
+from searchspace.encoding import levels
+from searchspace.spaces import SPACES
+
+
+def rows(*placements):
+    """The rows of CAFormer-micro candidates, whose stage 2 has two heads of its own."""
+    return levels([Candidate.parse(f"caformer_micro-{placement}") for placement in placements])
+
+
+def test_a_choice_of_mixers_is_one_unordered_axis_a_stage():
+    assert levels(list(SPACES["placement"]))[1] == (False,) * 4
+
+
+def test_head_counts_are_in_an_order():
+    assert any(levels(list(SPACES["heads"]))[1])
+    assert rows("dwconv-cska.h4-attn-attn", "dwconv-cska.h1-attn-attn", "dwconv-cska.h16-attn-attn") == (
+        [(1,), (0,), (2,)],
+        (True,),
+    )
+
+
+@pytest.mark.parametrize("name", SPACES.keys() - {"joint"})
+def test_no_two_candidates_share_a_row(name):
+    found, ordinal = levels(list(SPACES[name]))
+    assert len(set(found)) == len(SPACES[name])
+    assert {len(row) for row in found} == {len(ordinal)}
+
+
+def test_what_a_mixer_lacks_is_the_backbones_own():
+    few, own, none = rows("dwconv-ska.h1-attn-attn", "dwconv-ska-attn-attn", "dwconv-dwconv-attn-attn")[0]
+    assert own[1] == none[1] > few[1]  # the axis of heads
+
+
+def test_switches_are_axes_of_their_own():
+    placements = ["dwconv-cska-attn-attn", "dwconv-cska.noscale-attn-attn", "dwconv-cska.k5-attn-attn"]
+    assert rows(*placements) == ([(0, 1), (0, 0), (1, 1)], (True, False))  # the kernel, and whether there is a scale
+
+
+def test_nothing_has_no_axes():
+    assert levels([]) == ([], ())

@@ -1,0 +1,162 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from searchspace.candidate import Candidate
+from storage.folder import Folder
+from tests.support.checkpoints import write_checkpoint
+from trainers.__main__ import main
+from trainers.data.in_memory import load
+from trainers.data.streamed import find
+from trainers.export.validate import Accuracy, accuracy, table
+from trainers.trainer import Trainer
+
+CANDIDATE = Candidate.parse("caformer_micro-dwconv-cska-ska-attn")
+
+
+@pytest.fixture
+def folder(shapes, tmp_path) -> str:
+    """The images of `shapes` as files, test labels wrong now and then so that no model names them all."""
+    for split, images, labels in (
+        ("train", shapes.train_images, shapes.train_labels),
+        ("val", shapes.test_images, shapes.test_labels),
+    ):
+        for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+            wrong = split == "val" and number % 7 == 0
+            target = tmp_path / "data" / split / ("dark", "bright")[label ^ wrong]
+            target.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image[:, :, 0]).save(target / f"{number}.png")
+    return str(tmp_path / "data")
+
+
+def printed(capsys, *arguments: str) -> list[str]:
+    capsys.readouterr()
+    assert main(["validate", *arguments, "--device", "cpu"]) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def refused(capsys, *arguments: str) -> str:
+    capsys.readouterr()
+    assert main(["validate", *arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    return line.removeprefix("trainers: error: ")
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_top1_is_what_the_trainer_read_and_recorded(folder, quick, tmp_path, capsys, streamed):
+    recipe = replace(quick, streamed=streamed)
+    data = find(folder) if streamed else load(folder, recipe.img_size)
+    trainer = Trainer(CANDIDATE, recipe, data, 0, Folder(tmp_path / "run"), "cpu")
+    list(trainer.epochs())
+    top1 = trainer.test()
+    head, recorded, _, _, *rows = printed(capsys, str(tmp_path / "run"), "--data", folder, "--workers", "0")
+    assert head.startswith(f"{CANDIDATE} at 16 px, 32 test images of data, ")
+    assert recorded == f"recorded in training: test top-1 {top1:.2f} %"
+    assert [row.split()[:2] for row in rows] == [["bright", "17"], ["dark", "15"], ["all", "32"]]
+    assert rows[-1].split() == ["all", "32", f"{top1:.2f}", "100.00"]
+
+    one = printed(capsys, str(tmp_path / "run" / "epoch-0003"), "--data", folder, "--batch-size", "5", "--workers", "0")
+    assert one[2:] == ["", "class    images   top-1 %   top-5 %", *rows]
+    main(["export", str(tmp_path / "run"), str(tmp_path / "out")])
+    assert printed(capsys, str(tmp_path / "out"), "--data", folder, "--workers", "0")[1:] == one[1:]
+
+
+def test_top5_by_hand():
+    """Logits of six classes that fall from class to class: class 5 is the only one that is not among five."""
+    logits = torch.arange(6, 0, -1.0).repeat(8, 1)
+    labels = torch.tensor([0, 0, 1, 1, 1, 4, 5, 5])
+    counts = accuracy(nn.Identity(), [(logits[:5], labels[:5]), (logits[5:], labels[5:])])
+    assert counts.images.tolist() == [2, 3, 0, 0, 1, 2]
+    assert counts.top1.tolist() == [2, 0, 0, 0, 0, 0]
+    assert counts.top5.tolist() == [2, 3, 0, 0, 1, 0]
+
+
+def test_the_table():
+    counts = Accuracy(torch.tensor([1500, 0]), torch.tensor([1000, 0]), torch.tensor([1500, 0]))
+    assert table(counts, ("a long name", "all")) == [
+        "class         images   top-1 %   top-5 %",
+        "a long name    1,500     66.67    100.00",
+        "all                0         -         -",
+        "all            1,500     66.67    100.00",
+    ]
+
+
+def test_another_image_size(folder, tmp_path, capsys):
+    where = write_checkpoint(tmp_path / "run", classes=("bright", "dark"))
+    rows = printed(capsys, where, "--data", folder, "--img-size", "24")
+    assert "at 24 px" in rows[0]
+    assert len(rows) == 1 + 1 + 4  # no line on what was recorded
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (
+            ("bright", "light"),
+            "data has other classes than the model: 1 only in the data: dark; 1 only in the model: light",
+        ),
+        (("dark", "bright"), "data has other classes than the model: another order"),
+        (tuple("abcdefg"), "; 7 only in the model: a, b, c, d, e ..."),
+    ],
+)
+def test_data_of_other_classes_are_refused(folder, tmp_path, capsys, classes, message):
+    where = write_checkpoint(tmp_path / "run", classes=classes)
+    assert refused(capsys, where, "--data", folder).endswith(message)
+
+
+def test_images_of_other_channels_are_refused(folder, tmp_path, capsys):
+    where = write_checkpoint(tmp_path / "run", mean=(0.1, 0.2, 0.3), std=(1.0, 1.0, 1.0))
+    assert refused(capsys, where, "--data", folder) == "data has gray images, the model takes RGB"
+
+
+def test_damage_is_said_in_one_line(folder, tmp_path, capsys):
+    where = Path(write_checkpoint(tmp_path / "run"))
+    weights = where / "epoch-0001" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    assert "is not what was written" in refused(capsys, str(where), "--data", folder)
+    weights.unlink()
+    assert "No such file" in refused(capsys, str(where), "--data", folder)
+    assert refused(capsys, str(tmp_path), "--data", folder).startswith(f"no checkpoint in {tmp_path}")
+
+
+def test_a_damaged_image_that_a_worker_decodes_is_named(folder, tmp_path, capsys):
+    where = write_checkpoint(
+        tmp_path / "run", classes=("bright", "dark"), mean=(0.5,) * 3, std=(0.5,) * 3, streamed=True
+    )
+    next(Path(folder, "val", "dark").iterdir()).write_bytes(b"no image")
+    line = refused(capsys, where, "--data", folder, "--workers", "1")
+    assert line.endswith(".png cannot be decoded: not an image")
+    assert line.startswith(folder)
+
+
+def test_weights_that_are_not_finite_are_refused(folder, tmp_path, capsys):
+    where = write_checkpoint(tmp_path / "run", noise=float("nan"))
+    assert "is not finite: this training diverged" in refused(capsys, where, "--data", folder)
+
+
+def test_a_mixer_of_ones_own_needs_its_file(folder, tmp_path, capsys):
+    where = Path(write_checkpoint(tmp_path / "run"))
+    trainer = where / "epoch-0001" / "trainer.json"
+    trainer.write_text(trainer.read_text().replace("dwconv-cska", "pool-cska"))
+    line = refused(capsys, str(where), "--data", folder)
+    assert line.startswith("unknown token mixer 'pool'")
+    assert "--space FILE" in line
+
+
+@pytest.mark.parametrize("arguments", [["--device", "cuda:99"], ["--workers", "-1"]])
+def test_wrong_options_are_refused(folder, tmp_path, capsys, arguments):
+    where = write_checkpoint(
+        tmp_path / "run", classes=("bright", "dark"), mean=(0.5,) * 3, std=(0.5,) * 3, streamed=True
+    )
+    refused(capsys, where, "--data", folder, *arguments)
+
+
+@pytest.mark.parametrize("arguments", [["--img-size", "0"], ["--batch-size", "x"], ["--device", "tpu"]])
+def test_wrong_options_are_refused_before_anything_is_loaded(tmp_path, arguments):
+    with pytest.raises(SystemExit) as stop:
+        main(["validate", str(tmp_path), "--data", "digits", *arguments])
+    assert stop.value.code == 2

@@ -1,0 +1,88 @@
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from trainers.recipes import ABLATION, DIGITS, IMAGENET, RECIPES
+
+
+def test_the_budget_is_the_schedule_unless_it_stops_early():
+    recipe = replace(DIGITS, epochs=300, cooldown_epochs=10)
+    assert recipe.budget == 310
+    assert replace(recipe, stop_epoch=160).budget == 160
+
+
+def test_rungs_lie_below_the_budget():
+    assert replace(DIGITS, epochs=18, first_rung=2, rung_factor=3).rungs == [2, 6]
+
+
+def test_the_papers_ablations_are_its_whole_training_read_early():
+    assert (IMAGENET.budget, ABLATION.budget) == (310, 160)
+    assert replace(ABLATION, name="imagenet", stop_epoch=None) == IMAGENET
+    assert ABLATION.rungs == [20, 60]
+
+
+def test_a_field_at_its_default_is_no_part_of_the_fingerprint():
+    assert replace(DIGITS, mixup=0.0).choices() == DIGITS.choices()
+    assert "mixup" not in DIGITS.choices()
+    assert replace(DIGITS, mixup=0.1).fingerprint != DIGITS.fingerprint
+
+
+def test_the_fingerprint_changes_with_the_fields():
+    same, other = replace(DIGITS), replace(DIGITS, lr=1.0)
+    assert same.fingerprint == DIGITS.fingerprint != other.fingerprint
+
+
+def test_a_cut_recipe_keeps_its_schedule():
+    cut = DIGITS.cut(3)
+    assert (cut.budget, cut.epochs) == (3, DIGITS.epochs)
+
+
+@pytest.mark.parametrize("epochs", [0, -1, 1000])
+def test_a_cut_must_lie_within_the_budget(epochs):
+    with pytest.raises(ValueError, match=f"{epochs} epochs, expected 1 to"):
+        DIGITS.cut(epochs)
+
+
+@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"batch_size": -1}, {"val_fraction": 1.0}])
+def test_senseless_recipes_are_refused(wrong):
+    with pytest.raises(ValueError, match="expected"):
+        replace(DIGITS, **wrong)
+
+
+def test_every_recipe_is_listed_under_its_name():
+    assert {name: recipe.name for name, recipe in RECIPES.items()} == {name: name for name in RECIPES}
+
+
+def test_the_learning_rate_of_the_imagenet_recipes(shapes):
+    """By hand: warm-up from 1e-6 to 8e-3 in 20 epochs, the cosine of 300 epochs, the floor of 1e-5."""
+    from searchspace.candidate import Candidate
+    from trainers.trainer import Trainer
+
+    recipe = replace(IMAGENET, backbone="caformer_micro", img_size=16, streamed=False)
+    trainer = Trainer(Candidate.parse("caformer_micro-dwconv-dwconv-attn-attn"), recipe, shapes, seed=0)
+    cosine = {epoch: 1e-5 + 7.99e-3 * (1 + math.cos(math.pi * epoch / 300)) / 2 for epoch in (20, 160)}
+    wanted = {0: 1e-6, 10: 0.0040005, **cosine, 300: 1e-5, 309: 1e-5}
+    assert wanted[160] == pytest.approx(3.5874e-3, abs=1e-7)
+    for epoch, lr in wanted.items():
+        trainer.schedule.step(epoch)
+        assert trainer.optimizer.param_groups[0]["lr"] == pytest.approx(lr, rel=1e-9)
+
+
+def test_the_schedule_is_a_warm_up_a_cosine_and_a_floor(shapes, quick):
+    """Learning rates of the epochs, by hand: linear warm-up, cosine from the peak to the floor, then the floor."""
+    from searchspace.candidate import Candidate
+    from trainers.trainer import Trainer
+
+    recipe = replace(quick, sched_on_updates=False, epochs=10, warmup_epochs=2, cooldown_epochs=2, warmup_lr=1e-6)
+    trainer = Trainer(Candidate.parse("caformer_micro-dwconv-dwconv-attn-attn"), recipe, shapes, seed=0)
+    found = []
+    for epoch in range(recipe.budget):
+        trainer.schedule.step(epoch)
+        found.append(trainer.optimizer.param_groups[0]["lr"])
+
+    peak, floor, start = recipe.lr, recipe.min_lr, 1e-6
+    cosine = [floor + (peak - floor) * (1 + math.cos(math.pi * epoch / 10)) / 2 for epoch in range(2, 10)]
+    wanted = [start, start + (peak - start) / 2, *cosine, floor, floor]
+    torch.testing.assert_close(torch.tensor(found), torch.tensor(wanted))

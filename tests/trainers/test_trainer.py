@@ -1,0 +1,193 @@
+import json
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from searchspace.candidate import Candidate
+from storage.folder import Folder
+from trainers.resources import Resources
+from trainers.trainer import Trainer
+from trainers.tune_trial import Trial
+
+CANDIDATE = Candidate.parse("caformer_micro-dwconv-cska-ska-attn")
+
+
+def checkpoint_note(folder):
+    return json.loads((folder / "epoch-0003" / "trainer.json").read_text())
+
+
+def weights(trainer):
+    return torch.cat([p.detach().flatten() for p in trainer.model.parameters()])
+
+
+def curve(trainer):
+    return [(epoch.epoch, epoch.train_loss, epoch.val_loss, epoch.top1, epoch.lr) for epoch in trainer.history]
+
+
+def trained(*args, **kwargs):
+    trainer = Trainer(*args, **kwargs)
+    list(trainer.epochs())
+    return trainer
+
+
+def test_it_learns_what_is_easy(shapes, quick):
+    trainer = trained(CANDIDATE, replace(quick, epochs=6), shapes, seed=0)
+    assert trainer.test() == 100
+
+
+def test_one_seed_is_one_result_and_another_seed_another(shapes, quick):
+    one, same, other = (trained(CANDIDATE, quick, shapes, seed) for seed in (0, 0, 1))
+    assert curve(one) == curve(same)
+    assert torch.equal(weights(one), weights(same))
+    assert curve(one) != curve(other)
+
+
+@pytest.mark.parametrize("changes", [{"optimizer": "adamw"}, {"optimizer": "lamb"}, {"clip_grad": 0.5}])
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(shapes, quick, tmp_path, changes):
+    recipe = replace(quick, **changes)
+    whole = trained(CANDIDATE, recipe, shapes, 0)
+    next(Trainer(CANDIDATE, recipe, shapes, 0, Folder(tmp_path)).epochs())
+    torch.rand(5)  # the state of the global generator must not matter
+    resumed = Trainer(CANDIDATE, recipe, shapes, 0, Folder(tmp_path))
+    assert [epoch.epoch for epoch in resumed.epochs()] == [2, 3]
+    assert curve(resumed) == curve(whole)
+    assert torch.equal(weights(resumed), weights(whole))
+
+
+def test_a_finished_run_has_nothing_left_to_train(shapes, quick, tmp_path):
+    trained(CANDIDATE, quick, shapes, 0, Folder(tmp_path))
+    again = Trainer(CANDIDATE, quick, shapes, 0, Folder(tmp_path))
+    assert again.finished
+    assert list(again.epochs()) == []
+
+
+def trained_for_two_epochs(shapes, recipe, folder):
+    trainer = Trainer(CANDIDATE, recipe, shapes, 0, folder)
+    for epoch in trainer.epochs():
+        if epoch.epoch == 2:
+            return trainer
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("model.safetensors", "half"),
+        ("trainer.json", "{"),
+        ("trainer.json", "[]"),
+        ("trainer.json", '{"optimizer": {}, "history": []}'),
+        ("trainer.json", '{"optimizer": {}, "history": [{}, {}], "identity": IDENTITY, "scaler": {}}'),
+    ],
+)
+def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(shapes, quick, tmp_path, file, content):
+    identity = json.dumps(trained_for_two_epochs(shapes, quick, Folder(tmp_path)).origin.identity)
+    (tmp_path / "epoch-0002.bak").mkdir()
+    (tmp_path / "epoch-0002" / file).write_text(content.replace("IDENTITY", identity))
+    resumed = Trainer(CANDIDATE, quick, shapes, 0, Folder(tmp_path))
+    assert len(resumed.history) == 1
+    list(resumed.epochs())
+    assert torch.equal(weights(resumed), weights(trained(CANDIDATE, quick, shapes, 0)))
+
+
+def test_where_every_checkpoint_is_damaged_training_begins_anew(shapes, quick, tmp_path):
+    trained(CANDIDATE, quick, shapes, 0, Folder(tmp_path))
+    (tmp_path / "epoch-0003" / "model.safetensors").write_bytes(b"half")
+    again = trained(CANDIDATE, quick, shapes, 0, Folder(tmp_path))
+    assert torch.equal(weights(again), weights(trained(CANDIDATE, quick, shapes, 0)))
+
+
+@pytest.mark.parametrize("other", [{"seed": 1}, {"candidate": Candidate.parse("caformer_micro-ska-ska-ska-ska")}])
+def test_the_checkpoints_of_another_trial_are_refused(shapes, quick, tmp_path, other):
+    trained(CANDIDATE, quick, shapes, 0, Folder(tmp_path))
+    with pytest.raises(ValueError, match=r"holds checkpoints of \{'candidate': .*, expected"):
+        Trainer(
+            **{"candidate": CANDIDATE, "recipe": quick, "data": shapes, "seed": 0, "folder": Folder(tmp_path), **other}
+        )
+
+
+def test_two_checkpoints_are_kept_then_one_and_nothing_is_pickled(shapes, quick, tmp_path):
+    def names():
+        return sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
+
+    files = ["model.safetensors", "optimizer.safetensors", "trainer.json"]
+    trained_for_two_epochs(shapes, quick, Folder(tmp_path))
+    assert names() == [f"epoch-000{epoch}/{file}" for epoch in (1, 2) for file in files]
+    trained(CANDIDATE, quick, shapes, 0, Folder(tmp_path))
+    assert names() == [f"epoch-0003/{file}" for file in files]
+
+
+def test_stopping_early_keeps_the_schedule(shapes, quick):
+    whole, cut = trained(CANDIDATE, quick, shapes, 0), trained(CANDIDATE, quick.cut(2), shapes, 0)
+    assert curve(cut) == curve(whole)[:2]
+
+
+def test_not_asking_for_the_next_epoch_stops_the_training(shapes, quick):
+    trainer = Trainer(CANDIDATE, quick, shapes, 0)
+    next(trainer.epochs())
+    assert len(trainer.history) == 1
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_diverged_run_ends_at_its_first_bad_epoch(shapes, quick):
+    trainer = Trainer(CANDIDATE, quick, shapes, 0)
+    with torch.no_grad():
+        trainer.model.head.fc.fc2.weight.fill_(math.nan)
+    epochs = list(trainer.epochs())
+    assert [epoch.diverged for epoch in epochs] == [True]
+    assert math.isnan(epochs[0].top1)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_last_step_that_diverges_is_noticed_at_its_own_epoch(shapes, quick):
+    recipe = replace(quick, lr=1e30, warmup_epochs=0, batch_size=64)  # one step an epoch, and its loss is still finite
+    epochs = list(Trainer(CANDIDATE, recipe, shapes, 0).epochs())
+    assert [(math.isfinite(epoch.train_loss), epoch.diverged) for epoch in epochs] == [(True, True)]
+
+
+def test_validation_images_come_from_the_training_data_and_are_the_same_for_every_seed(shapes, quick):
+    one, other = Trainer(CANDIDATE, quick, shapes, 0), Trainer(CANDIDATE, quick, shapes, 1)
+    assert torch.equal(one.feed.val_images, other.feed.val_images)
+    pixels = {image.numpy().tobytes() for image in torch.cat([one.feed.train_images, one.feed.val_images])}
+    assert pixels == {image.transpose(2, 0, 1).tobytes() for image in shapes.train_images}
+    assert len(one.feed.val_labels) == math.ceil(0.15 * 64)
+
+
+def test_clipping_bounds_the_gradient(shapes, quick):
+    trainer = Trainer(CANDIDATE, replace(quick, clip_grad=1e-3), shapes, 0)
+    trainer.step([(trainer.feed.normalised(trainer.feed.train_images[:16]), trainer.feed.train_labels[:16])])
+    norm = torch.cat([p.grad.flatten() for p in trainer.model.parameters()]).norm().item()
+    assert norm == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_a_trial_reports_its_whole_history_and_reads_the_test_images_at_the_end(shapes, quick, tmp_path):
+    arguments = {"data": shapes, "recipe": quick, "checkpoints": Folder(tmp_path), "share": Resources()}
+    trial = Trial()
+    config = {"trial": {"key": "k", "candidate": str(CANDIDATE), "seed": 3, "epoch": 0, "until": 3}}
+    trial.setup(config, **arguments)
+    results = [trial.step() for _ in range(3)]
+    assert repr(trial) == "caformer_micro-dwconv-cska-ska-attn seed 3"
+    assert [len(result["history"]) for result in results] == [1, 2, 3]
+    assert [result["test_top1"] is not None for result in results] == [False, False, True]
+    assert [result["done"] for result in results] == [False, False, True]
+
+    again = Trial()
+    again.setup(config, **arguments)
+    assert again.step() == results[-1]
+    assert checkpoint_note(tmp_path / "k")["test_top1"] == results[-1]["test_top1"]
+
+
+def test_an_epoch_whose_rows_were_lost_is_reported_before_the_next_is_trained(shapes, quick, tmp_path):
+    trained_for_two_epochs(shapes, quick, Folder(tmp_path / "k"))
+    for rows, first in ((1, 2), (2, 3)):
+        trial = Trial()
+        config = {"trial": {"key": "k", "candidate": str(CANDIDATE), "seed": 0, "epoch": rows, "until": 3}}
+        trial.setup(config, data=shapes, recipe=quick, checkpoints=Folder(tmp_path), share=Resources())
+        assert trial.step()["epoch"] == first
+
+
+def test_a_trial_pauses_at_the_epoch_that_it_was_given(shapes, quick, tmp_path):
+    trial, config = Trial(), {"key": "k", "candidate": str(CANDIDATE), "seed": 0, "epoch": 0, "until": 1}
+    trial.setup({"trial": config}, data=shapes, recipe=quick, checkpoints=Folder(tmp_path), share=Resources())
+    result = trial.step()
+    assert (result["done"], result["finished"], result["test_top1"]) == (True, False, None)
