@@ -44,9 +44,9 @@ def main(argv: list[str] | None = None) -> int:
             stack.enter_context(plan.study.owned())
             plan.study.begin(plan.settings())
             if args.reuse:
-                from results.reuse import take_over
+                from results.reuse import import_trials
 
-                print(f"{take_over(plan.study, plan.own)} trials taken over from other studies")
+                print(f"{import_trials(plan.study, plan.own)} trials taken over from other studies")
             agenda = make_trial_queue(plan)
             work = agenda.waiting()
             cluster = stack.enter_context(open_cluster(args)) if work or unmeasured_candidates(plan) else None

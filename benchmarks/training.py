@@ -21,7 +21,7 @@ from orchestrator.preflight import Speed
 from searchspace.backbones import build
 from searchspace.candidate import Candidate
 from trainers.cost import Cost, measure
-from trainers.data.in_memory import ImageData
+from trainers.data.in_memory import InMemoryDataset
 from trainers.device import device_name
 from trainers.recipes import RECIPES, Recipe
 from trainers.resources import Resources
@@ -35,13 +35,13 @@ from timm.scheduler import create_scheduler_v2
 PLACEMENTS = ("dwconv-dwconv-attn-attn", "dwconv-ska-attn-attn", "dwconv-cska-attn-attn")
 
 
-def noise(recipe: Recipe, classes: int, steps: int) -> ImageData:
+def noise(recipe: Recipe, classes: int, steps: int) -> InMemoryDataset:
     """As many images as so many batches of training and their share of validation take."""
     number = int(steps * recipe.batch_size / (1 - recipe.val_fraction)) + classes + 1
     labels = np.arange(number, dtype=np.int64) % classes
     shape = (number, recipe.img_size, recipe.img_size, 3)
     images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    return ImageData("noise", images, labels, images[:classes], labels[:classes], tuple(map(str, range(classes))))
+    return InMemoryDataset("noise", images, labels, images[:classes], labels[:classes], tuple(map(str, range(classes))))
 
 
 def ours(trainer: Trainer, images: Tensor, labels: Tensor) -> Callable[[], object]:
@@ -94,13 +94,13 @@ def ratio(trainer: Trainer, candidate: Candidate, recipe: Recipe, repeats: int) 
     return size / statistics.median(a for a, _ in pairs), statistics.median(b / a for a, b in pairs)
 
 
-def epoch(candidate: Candidate, recipe: Recipe, data: ImageData, share: Resources) -> float:
+def epoch(candidate: Candidate, recipe: Recipe, data: InMemoryDataset, share: Resources) -> float:
     """Seconds of an epoch, the second of two."""
     trainer = Trainer(candidate, recipe.cut(2), data, 0, device=share.device)
     return [epoch.seconds for epoch in trainer.epochs()][-1]
 
 
-def foretold(costs: list[Cost], cost: Cost, recipe: Recipe, data: ImageData) -> float:
+def foretold(costs: list[Cost], cost: Cost, recipe: Recipe, data: InMemoryDataset) -> float:
     """What the preflight says of an epoch; the test images come on top of it."""
     untested = replace(data, test_images=data.test_images[:1], test_labels=data.test_labels[:1])
     return Speed.through(costs).seconds(cost.flops, recipe, untested, 1)

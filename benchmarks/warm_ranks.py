@@ -20,7 +20,7 @@ from scipy.stats import spearmanr
 
 from benchmarks.tabular import positive
 from searchspace.candidate import Candidate
-from trainers.data.in_memory import ImageData, load
+from trainers.data.in_memory import InMemoryDataset, load
 from trainers.recipes import CIFAR10_CURVES
 
 Floats = NDArray[np.float64]
@@ -70,7 +70,7 @@ def table(scratch: pd.DataFrame, warm: pd.DataFrame) -> list[str]:
     return lines + [line(f"scratch, epoch {n}", cold[n].to_numpy(float), final, stages) for n in (1, 3, 9, 18, 27)]
 
 
-def train(data: ImageData, placements: list[str], epochs: int) -> pd.DataFrame:
+def train(data: InMemoryDataset, placements: list[str], epochs: int) -> pd.DataFrame:
     """Warm starts of all placements."""
     from trainers.trainer import Trainer
     from trainers.warm_start import Weights
@@ -92,7 +92,7 @@ def train(data: ImageData, placements: list[str], epochs: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["epochs", "trial", "epoch", "top1"])
 
 
-def first_images(where: str) -> ImageData:
+def first_images(where: str) -> InMemoryDataset:
     """The first training images of CIFAR-10."""
     data = load(where, CIFAR10_CURVES.img_size)
     return replace(data, train_images=data.train_images[:IMAGES], train_labels=data.train_labels[:IMAGES])

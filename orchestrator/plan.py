@@ -17,8 +17,8 @@ from trainers.version import code, commit
 if TYPE_CHECKING:
     from results.records import TrialRecord
     from results.store import Study
-    from trainers.data.in_memory import ImageData
-    from trainers.data.streamed import ImageStream
+    from trainers.data.in_memory import InMemoryDataset
+    from trainers.data.streamed import StreamedDataset
     from trainers.warm_start import Weights
 
 
@@ -41,7 +41,7 @@ class StudyPlan:
 
     space: SearchSpace
     recipe: Recipe
-    data: ImageData | ImageStream
+    data: InMemoryDataset | StreamedDataset
     candidates: list[Candidate]  # what is trained in any case: published first, then the baseline
     seeds: int
     study: Study
@@ -128,7 +128,7 @@ def make_plan(args: argparse.Namespace) -> StudyPlan:
     """Check the command line and load the data; ValueError or OSError in one line if it cannot be done."""
     from results.store import Study
     from trainers.data.in_memory import validation_split
-    from trainers.data.streamed import open_data
+    from trainers.data.streamed import open_dataset
 
     for name, least in (("seeds", 1), ("trials", 0), ("gpus_per_trial", 0), ("cpus_per_trial", 1)):
         if (value := getattr(args, name)) is not None and not value >= least:
@@ -159,7 +159,7 @@ def make_plan(args: argparse.Namespace) -> StudyPlan:
         recipe, weights = warm_start(recipe, args.init)
     if source == "digits":
         print("data: scikit-learn's digits, embedded; for real images: --recipe cifar10 --data DIR", flush=True)
-    data = open_data(source, recipe)
+    data = open_dataset(source, recipe)
     # A class that is too small to be split is found here, and not by every trial.
     validation_split(data.train_labels, recipe.val_fraction)
     return StudyPlan(space, recipe, data, candidates, args.seeds, study, how, weights)

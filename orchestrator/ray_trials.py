@@ -30,7 +30,7 @@ from searchspace.user_space import VARIABLE
 from storage.folder import DISK_ERRORS
 from trainers.cost import Cost, measure
 from trainers.data.decoding_estimate import decoding_speed
-from trainers.data.streamed import ImageStream
+from trainers.data.streamed import StreamedDataset
 from trainers.device import device_here
 from trainers.recipes import Recipe
 from trainers.resources import Resources
@@ -153,7 +153,7 @@ class Cluster:
         """The cost of a candidate in a trial's share, asked for while nothing else runs. RuntimeError if it fails."""
         return self._call(measure, candidate, recipe, channels, num_classes, self.share)
 
-    def decoding_speed(self, data: ImageStream, recipe: Recipe) -> float:
+    def decoding_speed(self, data: StreamedDataset, recipe: Recipe) -> float:
         """Images per second that one process of a trial's node decodes. RuntimeError if it fails."""
         return self._call(decoding_speed, data, recipe)
 

@@ -10,7 +10,7 @@ from results.store import NAME, Study
 from storage.folder import Folder
 
 
-def take_over(study: Study, own: Callable[[TrialRecord], TrialRecord | None]) -> int:
+def import_trials(study: Study, own: Callable[[TrialRecord], TrialRecord | None]) -> int:
     """Copy the ended trials of the studies beside this one that share key and code with a trial of its own; how many.
 
     Those that rungs stopped bring their checkpoints, so that they can go on here. `own` turns another study's trial

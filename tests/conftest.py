@@ -14,7 +14,7 @@ from results.progress import Progress
 from results.store import Study
 from storage.folder import Folder
 from tests.support.studies import begun
-from trainers.data.in_memory import ImageData
+from trainers.data.in_memory import InMemoryDataset
 from trainers.recipes import DIGITS, Recipe
 
 # Many threads on a busy machine made the same test take minutes instead of seconds.
@@ -22,12 +22,12 @@ torch.set_num_threads(1)
 
 
 @pytest.fixture
-def shapes() -> ImageData:
+def shapes() -> InMemoryDataset:
     """Two classes that a few steps tell apart: dark and bright noise."""
     draw = np.random.default_rng(0)
     labels = np.arange(96) % 2
     images = (draw.integers(0, 100, (96, 16, 16, 1)) + 120 * labels[:, None, None, None]).astype(np.uint8)
-    return ImageData("shapes", images[:64], labels[:64], images[64:], labels[64:], ("dark", "bright"))
+    return InMemoryDataset("shapes", images[:64], labels[:64], images[64:], labels[64:], ("dark", "bright"))
 
 
 @pytest.fixture

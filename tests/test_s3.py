@@ -18,7 +18,7 @@ from sklearn.datasets import load_digits
 from orchestrate import main
 from results import __main__ as show
 from results.records import EpochRecord, TrialRecord
-from results.reuse import take_over
+from results.reuse import import_trials
 from results.store import Study
 from storage import lock
 from storage.lock import StudyBusyError
@@ -78,7 +78,7 @@ def test_what_a_study_beside_it_has_is_taken_over_with_checkpoints(s3):
     other.write("trials", record.key, [record])
     other.write("epochs", record.key, [epoch(record.key, 1)])
     (other.folder / "checkpoints" / record.key / "epoch-0001").write("trainer.json", b"{}")
-    assert take_over(study, lambda _: replace(record, study="s")) == 1
+    assert import_trials(study, lambda _: replace(record, study="s")) == 1
     assert study.records(TrialRecord)[0].reused == "other"
     assert (study.folder / "checkpoints" / record.key / "epoch-0001").read("trainer.json") == b"{}"
 

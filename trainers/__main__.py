@@ -81,7 +81,7 @@ def _train(args: argparse.Namespace) -> int:
 
     from torch import OutOfMemoryError
 
-    from trainers.data.streamed import open_data
+    from trainers.data.streamed import open_dataset
     from trainers.resources import here
     from trainers.run_trial import RankDiedError, Run, run
     from trainers.warm_start import warm_start
@@ -89,7 +89,7 @@ def _train(args: argparse.Namespace) -> int:
     share, weights = here(args.ranks), None
     if args.init or recipe.mixers_first:
         recipe, weights = warm_start(recipe, args.init)
-    data, folder = open_data(source, recipe), Folder(args.checkpoints) if args.checkpoints else None
+    data, folder = open_dataset(source, recipe), Folder(args.checkpoints) if args.checkpoints else None
     task = Run(str(candidate), recipe, data, args.seed, folder, share, recipe.budget, weights=weights)
     try:
         for result in run(task):

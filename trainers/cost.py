@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from searchspace.backbones import build
 from searchspace.candidate import NUM_STAGES, Candidate, Stage
 from trainers.data.batch_loaders import InMemoryLoader
-from trainers.data.in_memory import ImageData
+from trainers.data.in_memory import InMemoryDataset
 from trainers.device import device_name
 from trainers.recipes import Recipe
 from trainers.resources import Resources
@@ -117,13 +117,13 @@ def share_here(cpus: int | None, gpus: float | None) -> tuple[Resources, int]:
     return Resources(device="cuda", threads=threads, ranks=ranks), max(1, int(cards / gpus))
 
 
-def _noise(recipe: Recipe, channels: int, num_classes: int) -> ImageData:
+def _noise(recipe: Recipe, channels: int, num_classes: int) -> InMemoryDataset:
     """Just enough random images, of the first two classes, that the training split holds one batch."""
     number = int(recipe.batch_size / (1 - recipe.val_fraction)) + 4
     labels = np.arange(number, dtype=np.int64) % 2
     shape = (number, recipe.img_size, recipe.img_size, channels)
     images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    return ImageData("noise", images, labels, images[:2], labels[:2], tuple(map(str, range(num_classes))))
+    return InMemoryDataset("noise", images, labels, images[:2], labels[:2], tuple(map(str, range(num_classes))))
 
 
 def _images_per_second(run: Callable[[], object], images: int) -> float:

@@ -12,8 +12,8 @@ import torch
 
 from searchspace.candidate import Candidate
 from storage.folder import Folder
-from trainers.data.in_memory import ImageData
-from trainers.data.streamed import ImageStream
+from trainers.data.in_memory import InMemoryDataset
+from trainers.data.streamed import StreamedDataset
 from trainers.device import device_name
 from trainers.rank_context import RankContext
 from trainers.recipes import Recipe
@@ -36,7 +36,7 @@ class Run:
 
     candidate: str
     recipe: Recipe
-    data: ImageData | ImageStream
+    data: InMemoryDataset | StreamedDataset
     seed: int
     folder: Folder | None
     share: Resources

@@ -18,13 +18,13 @@ from searchspace.candidate import Candidate
 from storage.folder import Folder
 from trainers.checkpoint import DAMAGE, checkpoints, note, save_checkpoint
 from trainers.data.batch_loaders import INTERPOLATION, Batch, make_batch_loader
-from trainers.data.in_memory import ImageData
-from trainers.data.streamed import ImageStream
+from trainers.data.in_memory import InMemoryDataset
+from trainers.data.streamed import StreamedDataset
 from trainers.metadata import CheckpointMetadata
 from trainers.rank_context import RankContext
 from trainers.recipes import Recipe
 from trainers.version import commit
-from trainers.warm_start import Weights, freeze, take_over
+from trainers.warm_start import Weights, freeze, load_shared_weights
 
 from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
@@ -33,7 +33,7 @@ FINITE_CHECK = 50  # steps between looks at the loss, each of which waits for th
 
 
 @dataclass(frozen=True)
-class Epoch:
+class EpochMetrics:
     """What one epoch gave: `top1` in percent of the validation split, `lr` at its last step, `seconds` of wall clock.
 
     A diverged epoch has a loss that is not finite, and no top-1 (NaN).
@@ -64,7 +64,7 @@ class Trainer:
         self,
         candidate: Candidate,
         recipe: Recipe,
-        data: ImageData | ImageStream,
+        data: InMemoryDataset | StreamedDataset,
         seed: int,
         folder: Folder | None = None,
         device: str | None = None,
@@ -123,7 +123,7 @@ class Trainer:
             drop_path_rate=recipe.drop_path,
             drop_rate=recipe.head_dropout,
         )
-        self.fresh = take_over(self.model, candidate, self.weights) if self.weights else set()
+        self.fresh = load_shared_weights(self.model, candidate, self.weights) if self.weights else set()
         self.alone: set[str] = set()  # the parameters that are trained while all others are frozen
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if recipe.compile and self.device.type == "cuda":
@@ -146,7 +146,7 @@ class Trainer:
         amp = recipe.amp if self.device.type == "cuda" else None
         self.autocast = torch.autocast(self.device.type, getattr(torch, amp or "bfloat16"), enabled=amp is not None)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=amp == "float16")
-        self.history: list[Epoch] = []
+        self.history: list[EpochMetrics] = []
         self.test_top1: float | None = None
 
     @property
@@ -164,7 +164,7 @@ class Trainer:
         """Whether the recipe's budget is spent or the run has diverged."""
         return len(self.history) >= self.recipe.budget or (bool(self.history) and self.history[-1].diverged)
 
-    def epochs(self) -> Iterator[Epoch]:
+    def epochs(self) -> Iterator[EpochMetrics]:
         """Train and yield each epoch that is still missing, after its checkpoint is on disk."""
         while not self.finished:
             start = time.monotonic()
@@ -175,7 +175,7 @@ class Trainer:
                 top1, val_loss = self._evaluate(self.feed.validate(self.micro_batch))
                 top1 = top1 if math.isfinite(val_loss) else math.nan
             lr = self.optimizer.param_groups[0]["lr"]
-            epoch = Epoch(number + 1, train_loss, val_loss, top1, lr, time.monotonic() - start, time.time())
+            epoch = EpochMetrics(number + 1, train_loss, val_loss, top1, lr, time.monotonic() - start, time.time())
             self.history.append(epoch)
             self._save()
             yield epoch
@@ -270,7 +270,7 @@ class Trainer:
         self.team.wait()
 
     def _restore(self, model: dict, optimizer: dict, trainer: dict) -> None:
-        history = [Epoch(**epoch) for epoch in trainer["history"]]
+        history = [EpochMetrics(**epoch) for epoch in trainer["history"]]
         self.model.load_state_dict(model)
         self.optimizer.load_state_dict(optimizer)
         for parameter, values in self.optimizer.state.items():

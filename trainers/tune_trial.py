@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from storage.folder import Folder
-from trainers.data.in_memory import ImageData
-from trainers.data.streamed import ImageStream
+from trainers.data.in_memory import InMemoryDataset
+from trainers.data.streamed import StreamedDataset
 from trainers.recipes import Recipe
 from trainers.resources import Resources
 from trainers.run_trial import Result, Run, run
@@ -17,7 +17,7 @@ class Trial:
     def setup(
         self,
         config: dict,
-        data: ImageData | ImageStream,
+        data: InMemoryDataset | StreamedDataset,
         recipe: Recipe,
         checkpoints: Folder,
         share: Resources,

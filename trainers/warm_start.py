@@ -76,7 +76,7 @@ def warm_start(recipe: Recipe, init: str | None) -> tuple[Recipe, Weights]:
     return replace(recipe, init=str(weights)), weights
 
 
-def take_over(model: nn.Module, candidate: Candidate, weights: Weights) -> set[str]:
+def load_shared_weights(model: nn.Module, candidate: Candidate, weights: Weights) -> set[str]:
     """Load into `model` what `candidate` shares with `weights`; the names of the parameters that it does not.
 
     Shared is the frame, the token mixers of each stage that both spell alike (static keys too, resized to the grid),

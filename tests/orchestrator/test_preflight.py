@@ -13,7 +13,7 @@ from results.statistics.comparison import smallest_difference
 from results.store import Study
 from tests.support.studies import trial_record
 from trainers.cost import Cost
-from trainers.data.in_memory import ImageData
+from trainers.data.in_memory import InMemoryDataset
 from trainers.recipes import DIGITS
 
 CHEAP = Cost("CPU", 64, 100, 1000, images_per_second=400.0, train_images_per_second=200.0, peak_memory=None)
@@ -26,7 +26,7 @@ RECIPE = replace(DIGITS, val_fraction=0.1)
 def data():
     """A thousand images to train on, a hundred of them held out, and two hundred to test on."""
     images, labels = np.zeros((1000, 1, 1, 1), np.uint8), np.arange(1000) % 2
-    return ImageData("none", images, labels, images[:200], labels[:200], ("a", "b"))
+    return InMemoryDataset("none", images, labels, images[:200], labels[:200], ("a", "b"))
 
 
 def lines(data, study, asked, **changes):

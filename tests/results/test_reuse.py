@@ -8,7 +8,7 @@ import pytest
 from orchestrate import parser
 from orchestrator.plan import make_plan
 from results.records import EpochRecord, TrialRecord
-from results.reuse import take_over
+from results.reuse import import_trials
 from results.store import Study
 from tests.support.studies import trial_record
 
@@ -43,7 +43,7 @@ def wanted(record):
 
 def test_a_trial_with_the_same_key_and_code_is_taken_over_with_its_epochs(study, other):
     record = trained(other)
-    assert take_over(study, wanted) == 1
+    assert import_trials(study, wanted) == 1
     row = replace(record, study="s", published=True, number=0, reused="other", reused_epochs=2)
     assert study.records(TrialRecord) == [row]
     assert study.epochs().equals(other.epochs())
@@ -52,7 +52,7 @@ def test_a_trial_with_the_same_key_and_code_is_taken_over_with_its_epochs(study,
 @pytest.mark.parametrize("changes", [{"status": "failed"}, {"status": "running"}, {"code": "2"}, {"budget": 9}])
 def test_what_is_not_the_same_or_has_not_ended_is_left(study, other, changes):
     trained(other, **changes)
-    assert take_over(study, wanted) == 0
+    assert import_trials(study, wanted) == 0
     assert study.trials().empty
 
 
@@ -61,13 +61,13 @@ def test_a_trial_that_a_rung_stopped_brings_its_checkpoints(study, other):
     checkpoint = other.folder.path / "checkpoints" / record.key / "epoch-0002"
     checkpoint.mkdir(parents=True)
     (checkpoint / "trainer.json").write_text("{}")
-    assert take_over(study, wanted) == 1
+    assert import_trials(study, wanted) == 1
     assert (study.folder.path / "checkpoints" / record.key / "epoch-0002" / "trainer.json").read_text() == "{}"
 
 
 def test_what_a_study_would_not_run_is_left(study, other):
     trained(other)
-    assert take_over(study, lambda record: None) == 0
+    assert import_trials(study, lambda record: None) == 0
 
 
 def test_what_a_study_knows_already_is_left_alone(study, other):
@@ -75,7 +75,7 @@ def test_what_a_study_knows_already_is_left_alone(study, other):
     study.write("trials", mine.key, [mine])
     trained(other)
     trained(other, seed=1)
-    assert take_over(study, wanted) == 1
+    assert import_trials(study, wanted) == 1
     assert [(record.seed, record.number, record.reused) for record in study.records(TrialRecord)] == [
         (0, 4, None),
         (1, 5, "other"),
@@ -84,7 +84,7 @@ def test_what_a_study_knows_already_is_left_alone(study, other):
 
 def test_a_trial_that_was_taken_over_names_who_trained_it(study, other):
     trained(other, reused="first")
-    take_over(study, wanted)
+    import_trials(study, wanted)
     assert study.records(TrialRecord)[0].reused == "first"
 
 

@@ -24,7 +24,7 @@ from trainers.__main__ import main as trainers_main
 from trainers.resources import Resources
 from trainers.run_trial import Run, run
 from trainers.trainer import Trainer
-from trainers.warm_start import Weights, freeze, load_weights, take_over
+from trainers.warm_start import Weights, freeze, load_shared_weights, load_weights
 
 BASE = "dwconv-dwconv-attn-attn"
 
@@ -54,7 +54,7 @@ def check_split(model, fresh_model, weights, fresh):
 def test_the_baseline_takes_all_and_computes_what_its_source_does():
     weights = weights_of(BASE)
     candidate, model = micro(BASE)
-    assert take_over(model, candidate, weights) == set()
+    assert load_shared_weights(model, candidate, weights) == set()
     source = micro(BASE)[1]
     source.load_state_dict(weights.tensors)
     images = torch.randn(2, 1, 16, 16)
@@ -80,14 +80,14 @@ DWCONV = {"pwconv1.weight", "act1.scale", "act1.bias", "dwconv.weight", "pwconv2
 def test_what_a_candidate_replaces_is_fresh_and_all_else_is_taken(placement, fresh):
     weights, (candidate, model) = weights_of(BASE), micro(placement)
     names = {f"stages.{s}.blocks.{b}.token_mixer.{name}" for (s, b), leaves in fresh.items() for name in leaves}
-    assert take_over(model, candidate, weights) == names
+    assert load_shared_weights(model, candidate, weights) == names
     check_split(model, micro(placement)[1], weights, names)
 
 
 def test_gray_images_and_other_classes_leave_stem_and_last_layer_fresh():
     weights, (candidate, model) = weights_of(BASE, channels=3, classes=10), micro(BASE)
     stem = {name for name, _ in model.named_parameters() if name.startswith("stem.")}
-    fresh = take_over(model, candidate, weights)
+    fresh = load_shared_weights(model, candidate, weights)
     assert fresh == stem | {"head.fc.fc2.weight", "head.fc.fc2.bias"}
     check_split(model, micro(BASE)[1], weights, fresh)
 
@@ -95,14 +95,14 @@ def test_gray_images_and_other_classes_leave_stem_and_last_layer_fresh():
 def test_weights_of_the_same_static_mixer_keep_it_and_of_another_do_not():
     weights = weights_of("dwconv-cska.h4-ska-attn")
     candidate, model = micro("dwconv-cska.h4-ska.noscale-attn")
-    fresh = take_over(model, candidate, weights)
+    fresh = load_shared_weights(model, candidate, weights)
     assert fresh == {f"stages.2.blocks.{block}.token_mixer.{name}" for block in (0, 1) for name in SKA}
     check_split(model, micro("dwconv-cska.h4-ska.noscale-attn")[1], weights, fresh)
 
 
 def test_static_keys_of_another_image_size_are_resized():
     weights, (candidate, model) = weights_of("dwconv-ska-attn-attn"), micro("dwconv-ska-attn-attn", img_size=32)
-    assert take_over(model, candidate, weights) == set()
+    assert load_shared_weights(model, candidate, weights) == set()
     name = "stages.1.blocks.0.token_mixer.key"
     assert model.state_dict()[name].shape == (2, 8, 8, 16)
     assert weights.tensors[name].shape == (2, 4, 4, 16)
@@ -112,14 +112,14 @@ def test_static_keys_of_another_image_size_are_resized():
 def test_a_file_that_lacks_a_mixer_leaves_it_fresh():
     weights, (candidate, model) = weights_of("dwconv-cska-attn-attn"), micro(BASE)
     unknown = Weights("unknown", f"caformer_micro-{BASE}", weights.tensors)
-    fresh = take_over(model, candidate, unknown)
+    fresh = load_shared_weights(model, candidate, unknown)
     assert fresh == {f"stages.1.blocks.0.token_mixer.{name}" for name in DWCONV}
     check_split(model, micro(BASE)[1], weights, fresh)
 
 
 def test_only_what_is_fresh_is_trained_unless_nothing_is():
     candidate, model = micro("dwconv-ska-attn-attn")
-    fresh = take_over(model, candidate, weights_of(BASE))
+    fresh = load_shared_weights(model, candidate, weights_of(BASE))
     for chosen, trained in ((fresh, fresh), (None, set(model.state_dict())), (set(), set(model.state_dict()))):
         freeze(model, chosen)
         assert {name for name, parameter in model.named_parameters() if parameter.requires_grad} == trained
@@ -145,7 +145,7 @@ def test_pretrained_is_timms_model_of_the_backbone(monkeypatch):
     assert str(weights) == f"caformer_s18.sail_in1k-{weights.fingerprint}"
     candidate = Candidate.parse("caformer_s18-dwconv-cska-attn-attn")
     model = build(candidate, num_classes=10)
-    fresh = take_over(model, candidate, weights)
+    fresh = load_shared_weights(model, candidate, weights)
     mixers = {f"stages.1.blocks.{block}.token_mixer.{name}" for block in range(3) for name in CSKA}
     assert fresh == mixers | {"head.fc.fc2.weight", "head.fc.fc2.bias"}
     linear, conv = (tensors["stages.1.blocks.0.mlp.fc1.weight"] for tensors in (model.state_dict(), weights.tensors))

@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader, Dataset
 
 import searchspace.torchvision_ops  # noqa: F401
 from trainers.data.augment import draw_flips, draw_shifts, flipped, shifted
-from trainers.data.in_memory import Array, ImageData, validation_split
-from trainers.data.streamed import ImageStream
+from trainers.data.in_memory import Array, InMemoryDataset, validation_split
+from trainers.data.streamed import StreamedDataset
 from trainers.rank_context import RankContext
 from trainers.recipes import Recipe
 
@@ -36,7 +36,9 @@ class BatchLoader(ABC):
     mean: tuple[float, ...]  # of pixels between 0 and 1
     std: tuple[float, ...]
 
-    def __init__(self, data: ImageData | ImageStream, recipe: Recipe, device: torch.device, team: RankContext) -> None:
+    def __init__(
+        self, data: InMemoryDataset | StreamedDataset, recipe: Recipe, device: torch.device, team: RankContext
+    ) -> None:
         self.recipe, self.device, self.team = recipe, device, team
         self.kept, self.held_out = map(np.array, validation_split(data.train_labels, recipe.val_fraction))
         least = team.size * (2 if recipe.mixes else 1)
@@ -74,10 +76,10 @@ class BatchLoader(ABC):
 
 
 def make_batch_loader(
-    data: ImageData | ImageStream, recipe: Recipe, device: torch.device, team: RankContext, workers: int = 0
+    data: InMemoryDataset | StreamedDataset, recipe: Recipe, device: torch.device, team: RankContext, workers: int = 0
 ) -> BatchLoader:
     """The feed for the kind of data set that `data` is; `workers` are the processes that decode."""
-    if isinstance(data, ImageStream):
+    if isinstance(data, StreamedDataset):
         return StreamedLoader(data, recipe, device, team, workers)
     return InMemoryLoader(data, recipe, device, team)
 
@@ -85,7 +87,7 @@ def make_batch_loader(
 class InMemoryLoader(BatchLoader):
     """Images that lie on the device as uint8."""
 
-    def __init__(self, data: ImageData, recipe: Recipe, device: torch.device, team: RankContext) -> None:
+    def __init__(self, data: InMemoryDataset, recipe: Recipe, device: torch.device, team: RankContext) -> None:
         super().__init__(data, recipe, device, team)
         self.train_images, self.train_labels = self._placed(data.train_images[self.kept], data.train_labels[self.kept])
         held_out = data.train_images[self.held_out], data.train_labels[self.held_out]
@@ -140,7 +142,7 @@ class StreamedLoader(BatchLoader):
     mean, std = IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
     def __init__(
-        self, data: ImageStream, recipe: Recipe, device: torch.device, team: RankContext, workers: int
+        self, data: StreamedDataset, recipe: Recipe, device: torch.device, team: RankContext, workers: int
     ) -> None:
         super().__init__(data, recipe, device, team)
         self.data, self.workers = data, workers

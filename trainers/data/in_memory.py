@@ -27,7 +27,7 @@ MAX_CLASSES = 100_000
 
 
 @dataclass(frozen=True, eq=False)
-class ImageData:
+class InMemoryDataset:
     """Images (n, height, width, channels) as uint8 with 1 or 3 channels, labels (n,) as int64, and the class names."""
 
     name: str
@@ -72,7 +72,7 @@ class ImageData:
             raise ValueError(f"{self.name}: {len(self.classes)} class, expected 2 or more")
 
 
-def load(data: str, img_size: int) -> ImageData:
+def load(data: str, img_size: int) -> InMemoryDataset:
     """Decode `data` at `img_size` pixels: `digits`, a folder (classes or Parquet), or `torch/<name>:<root>`.
 
     ValueError or OSError says which file is missing or corrupt.
@@ -102,7 +102,7 @@ def validation_split(labels: Array, val_fraction: float) -> tuple[list[int], lis
     return train_test_split(range(len(labels)), test_size=held_out, stratify=labels, random_state=0)
 
 
-def _digits(img_size: int) -> ImageData:
+def _digits(img_size: int) -> InMemoryDataset:
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
@@ -112,10 +112,10 @@ def _digits(img_size: int) -> ImageData:
     labels = digits.target.astype(np.int64)
     splits = train_test_split(images, labels, test_size=360, stratify=labels, random_state=0)
     train_images, test_images, train_labels, test_labels = splits
-    return ImageData("digits", train_images, train_labels, test_images, test_labels, tuple("0123456789"))
+    return InMemoryDataset("digits", train_images, train_labels, test_images, test_labels, tuple("0123456789"))
 
 
-def _class_folders(folder: Path, img_size: int) -> ImageData:
+def _class_folders(folder: Path, img_size: int) -> InMemoryDataset:
     train, test = folder / "train", split_to_test_on(folder, "")
     classes = class_names(train)
     if extra := sorted(set(class_names(test)) - set(classes)):
@@ -153,7 +153,7 @@ def _image_files(folder: Path) -> list[Path]:
     return sorted(path for path in files if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."))
 
 
-def _parquet(folder: Path, img_size: int) -> ImageData:
+def _parquet(folder: Path, img_size: int) -> InMemoryDataset:
     arrays, names = [], None
     for file in (folder / "train.parquet", split_to_test_on(folder, ".parquet")):
         table = _read_table(file)
@@ -206,7 +206,7 @@ def _decode_cell(cell: object, file: Path, row: int) -> Image.Image:
     return decode(io.BytesIO(content), f"{file}: row {row}")
 
 
-def _torchvision(data: str, img_size: int) -> ImageData:
+def _torchvision(data: str, img_size: int) -> InMemoryDataset:
     import searchspace.torchvision_ops  # noqa: F401
 
     from timm.data import create_dataset
@@ -261,9 +261,9 @@ def _square(image: Image.Image, img_size: int) -> Array:
     return np.asarray(image).reshape(img_size, img_size, -1)
 
 
-def _image_data(name: str, arrays: list[Array], classes: Iterable[str]) -> ImageData:
+def _image_data(name: str, arrays: list[Array], classes: Iterable[str]) -> InMemoryDataset:
     """Both splits in colour if one of them is."""
     train_images, train_labels, test_images, test_labels = arrays
     channels = max(train_images.shape[-1], test_images.shape[-1])
     both = (np.ascontiguousarray(np.broadcast_to(a, (*a.shape[:-1], channels))) for a in (train_images, test_images))
-    return ImageData(name, next(both), train_labels, next(both), test_labels, tuple(classes))
+    return InMemoryDataset(name, next(both), train_labels, next(both), test_labels, tuple(classes))

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from trainers.data.in_memory import IMAGE_SUFFIXES, TEST_SPLITS, Array, decode
-from trainers.data.streamed import THREADS, ImageStream
+from trainers.data.streamed import THREADS, StreamedDataset
 
 LABEL = "cls"
 
@@ -40,7 +40,7 @@ class Shards:
         return decode(io.BytesIO(content), f"{self.files[number]}: image at byte {offset}").convert("RGB")
 
 
-def find_shards(folder: Path) -> ImageStream:
+def find_shards(folder: Path) -> StreamedDataset:
     """The shards in `folder` by the split that their names hold; ValueError names one that cannot be read."""
     files = sorted(folder.resolve().glob("*.tar"))
     train = [file for file in files if "train" in file.name]
@@ -56,7 +56,7 @@ def find_shards(folder: Path) -> ImageStream:
         digest.update(repr([(os.path.basename(file), os.path.getsize(file)) for file in split.files]).encode())
         digest.update(split.places.tobytes() + split.labels.tobytes())
     classes = range(int(splits[0].labels.max(initial=-1)) + 1)
-    return ImageStream(folder.resolve().name, splits[0], splits[1], tuple(map(str, classes)), digest.hexdigest())
+    return StreamedDataset(folder.resolve().name, splits[0], splits[1], tuple(map(str, classes)), digest.hexdigest())
 
 
 def _shards(files: list[Path]) -> Shards:

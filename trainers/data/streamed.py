@@ -19,7 +19,7 @@ from trainers.data.in_memory import (
     IMAGE_SUFFIXES,
     TEST_SPLITS,
     Array,
-    ImageData,
+    InMemoryDataset,
     class_names,
     decode,
     load,
@@ -69,7 +69,7 @@ class HubRows:
 
 
 @dataclass(frozen=True, eq=False)
-class ImageStream:
+class StreamedDataset:
     """Colour images that are read when they are needed, and the class names. Nothing is decoded here."""
 
     name: str
@@ -105,12 +105,12 @@ class ImageStream:
                 raise ValueError(f"{self.name}: {split} labels {found}, expected 0 to {len(self.classes) - 1}")
 
 
-def open_data(data: str, recipe: Recipe) -> ImageData | ImageStream:
+def open_dataset(data: str, recipe: Recipe) -> InMemoryDataset | StreamedDataset:
     """The data set of this name or path as the recipe takes it: streamed or in memory; ValueError or OSError if not."""
     return find(data) if recipe.streamed else load(data, recipe.img_size)
 
 
-def find(data: str) -> ImageStream:
+def find(data: str) -> StreamedDataset:
     """The images of `data`: a folder of class folders, WebDataset shards in a folder, or `hfds/<name>:<folder>`.
 
     ValueError or OSError says what is missing.
@@ -129,7 +129,7 @@ def find(data: str) -> ImageStream:
     return _class_folders(folder.resolve())
 
 
-def _class_folders(folder: Path) -> ImageStream:
+def _class_folders(folder: Path) -> StreamedDataset:
     train, test = folder / "train", split_to_test_on(folder, "")
     classes = class_names(train)
     if extra := sorted(set(class_names(test)) - set(classes)):
@@ -144,7 +144,7 @@ def _class_folders(folder: Path) -> ImageStream:
         digest.update(repr(found).encode())
         labels = np.repeat(np.arange(len(classes)), [len(files) for files in found])
         splits.append(Files(str(split), np.array(names, dtype=bytes), labels))
-    return ImageStream(folder.name, splits[0], splits[1], tuple(classes), digest.hexdigest())
+    return StreamedDataset(folder.name, splits[0], splits[1], tuple(classes), digest.hexdigest())
 
 
 def _images_of(folder: Path) -> list[tuple[str, int]]:
@@ -157,7 +157,7 @@ def _images_of(folder: Path) -> list[tuple[str, int]]:
     return sorted((os.path.relpath(path, folder), os.stat(path)[stat.ST_SIZE]) for path in visible)
 
 
-def _hub(data: str) -> ImageStream:
+def _hub(data: str) -> StreamedDataset:
     """A Hugging Face data set, downloaded to the folder that `data` names unless it is there."""
     name, _, root = data.removeprefix("hfds/").partition(":")
     if not root:
@@ -173,7 +173,7 @@ def _hub(data: str) -> ImageStream:
     ]
     marks = [(row.split, len(row), hashlib.blake2b(row.labels.tobytes()).hexdigest()) for row in rows]
     fingerprint = hashlib.blake2b(repr((name, marks)).encode(), digest_size=4).hexdigest()
-    return ImageStream(name.rpartition("/")[2], rows[0], rows[1], tuple(map(str, classes)), fingerprint)
+    return StreamedDataset(name.rpartition("/")[2], rows[0], rows[1], tuple(map(str, classes)), fingerprint)
 
 
 def _hub_test_split(name: str) -> str:

@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader
 
 import searchspace.torchvision_ops  # noqa: F401
 from trainers.data.batch_loaders import TransformedImages
-from trainers.data.in_memory import ImageData, load
-from trainers.data.streamed import ImageStream, find
+from trainers.data.in_memory import InMemoryDataset, load
+from trainers.data.streamed import StreamedDataset, find
 from trainers.device import device_name
 from trainers.export.load import restore
 from trainers.metadata import CheckpointMetadata, Scores
@@ -48,7 +48,7 @@ def validate(where: str, data: str, img_size: int | None, batch_size: int, worke
 
 def batches_of(
     data: str, origin: CheckpointMetadata, img_size: int, batch_size: int, workers: int | None
-) -> tuple[ImageData | ImageStream, Batches]:
+) -> tuple[InMemoryDataset | StreamedDataset, Batches]:
     """A data set, and its test images as uint8 (B, C, H, W) with labels. ValueError if the model is not for them."""
     if not origin.streamed:
         images = load(data, img_size)
@@ -105,14 +105,16 @@ def _normalised(batches: Batches, origin: CheckpointMetadata, device: torch.devi
         yield floats.contiguous(memory_format=torch.channels_last), labels.to(device)
 
 
-def _recorded(origin: CheckpointMetadata, facts: Scores, images: ImageData | ImageStream, img_size: int) -> list[str]:
+def _recorded(
+    origin: CheckpointMetadata, facts: Scores, images: InMemoryDataset | StreamedDataset, img_size: int
+) -> list[str]:
     """What the training read on the same images, if they are the same."""
     if images.fingerprint != origin.data_fingerprint or img_size != origin.img_size or facts.test_top1 is None:
         return []
     return [f"recorded in training: test top-1 {facts.test_top1:.2f} %"]
 
 
-def _refuse_others(images: ImageData | ImageStream, origin: CheckpointMetadata) -> None:
+def _refuse_others(images: InMemoryDataset | StreamedDataset, origin: CheckpointMetadata) -> None:
     if images.channels != origin.channels:
         given, wanted = ("gray images" if number == 1 else "RGB" for number in (images.channels, origin.channels))
         raise ValueError(f"{images.name} has {given}, the model takes {wanted}")
