@@ -135,7 +135,9 @@ def make_trial_queue(plan: StudyPlan) -> TrialQueue:
 def run(agenda: TrialQueue, cluster: Cluster | None, total: int) -> int:
     """Train what is on the agenda, measure costs, write the report. 0 only if every trial begun has its rows."""
     from orchestrator.preflight import measure_costs, space_needed
+    from orchestrator.trial_queue import TrialQueue
     from results.progress import Progress
+    from results.recorder import Recorder
     from results.report.updater import ReportUpdater
     from results.report.write_report import write_report
 
@@ -143,8 +145,9 @@ def run(agenda: TrialQueue, cluster: Cluster | None, total: int) -> int:
     received = 0
     if cluster and agenda.waiting():
         try:
-            with Progress(recorder.records.values(), total) as progress, ReportUpdater(plan.study) as refresher:
-                recorder.progress, recorder.refresher = progress, refresher
+            with Progress(recorder.records.values(), total) as progress, ReportUpdater(plan.study) as updater:
+                recorder = Recorder(plan.study, recorder.records.values(), progress, updater)
+                agenda = TrialQueue(plan, agenda.search, recorder)
                 received = cluster.train(agenda)
         except OSError as error:
             refuse(error)
@@ -161,7 +164,7 @@ def run(agenda: TrialQueue, cluster: Cluster | None, total: int) -> int:
     print(f"\n{text}")
     if outcome := agenda.outcome():
         print(outcome)
-    lacking = recorder.lacking()
+    lacking = recorder.unfinished()
     for record in lacking:
         print(f"no result yet: {record.candidate} seed {record.seed}{_why(plan, record)}", file=sys.stderr)
     if lacking or received:

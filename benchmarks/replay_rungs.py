@@ -87,7 +87,7 @@ def ours(curves: Curves, order: list[int], workers: int, rule: type[Rungs]) -> F
             trial, epoch = int(name[0]), len(trials[name].top1) + 1
             spent += 1
             over = epoch == job.until
-            status = "running" if not over else "done" if epoch == curves.shape[1] else "stopped"
+            status = "running" if not over else "done" if epoch == curves.shape[1] else "paused"
             trials[name] = TrialState(status=status, top1=tuple(curves[trial, :epoch]))
             if over:
                 del live[name]

@@ -23,6 +23,7 @@ from ray.tune.search import Searcher
 
 from orchestrator.stall_detector import StallDetector
 from orchestrator.trial_queue import TrialQueue
+from orchestrator.trial_rows import end_status, epoch_rows, trial_row
 from results.recorder import Recorder
 from results.records import TrialRecord
 from searchspace.candidate import Candidate
@@ -216,16 +217,17 @@ class TrialCallback(tune.Callback):
                     ray.kill(actor)
 
     def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        self.recorder.started(_key(trial))
+        self.recorder.on_start(_key(trial))
         self.watch.started(_key(trial), time.monotonic())
 
     def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict, **info: Any) -> None:
         self.watch.reported(_key(trial), time.monotonic(), result["history"][-1]["seconds"])
-        self.recorder.reported(_key(trial), result)
+        record = self.recorder.records[_key(trial)]
+        self.recorder.on_report(trial_row(record, result), epoch_rows(record, result), result["note"])
 
     def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         self.watch.ended(_key(trial))
-        self.recorder.ended(_key(trial), trial.last_result)
+        self.recorder.on_end(_key(trial), end_status(trial.last_result))
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         error = Path(trial.error_file).read_text() if trial.error_file else ""
@@ -233,14 +235,16 @@ class TrialCallback(tune.Callback):
             raise OSError(int(disk[1]), disk[2])
         hang = self.watch.ended(_key(trial))
         if hang and self.watch.hopeless(_key(trial)):
-            self.recorder.failed(_key(trial), f"{hang}, twice")
+            self.recorder.on_failure(_key(trial), f"{hang}, twice")
         elif hang:
-            self.recorder.died(_key(trial), hang)
+            self.recorder.on_process_death(_key(trial), hang)
         elif FRAME in error:
-            self.recorder.failed(_key(trial), error.replace(EPILOGUE, ""))
+            traceback = error.replace(EPILOGUE, "")
+            message = traceback.strip().splitlines()[-1]
+            self.recorder.on_failure(_key(trial), message, traceback)
         else:
             why = " for want of memory" if "low on memory" in error else ""
-            self.recorder.died(_key(trial), f"its process died{why}")
+            self.recorder.on_process_death(_key(trial), f"its process died{why}")
 
 
 class Interrupts:

@@ -35,9 +35,9 @@ class TrialQueue:
         """Say what becomes of a trial whose last epoch was written, where the run ended before it could."""
         curve = self.recorder.curves[record.key]
         if curve and not np.isfinite(curve[-1]):
-            self.recorder.settled(record.key, "diverged")
+            self.recorder.on_end(record.key, "diverged")
         elif record.epoch in self.plan.rungs() and record.candidate not in spared_candidates(self.plan):
-            self.recorder.settled(record.key, "stopped")
+            self.recorder.on_end(record.key, "paused")
 
     def next(self) -> tuple[TrialRecord, int] | None:
         """A trial and the epochs that it is to have in all, or None: until one under way ends, or for good."""

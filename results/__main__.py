@@ -23,8 +23,8 @@ def main(argv: list[str] | None = None) -> int:
     _add_study(parser)
     margin = "points within which two accuracies count as equivalent (half a point)"
     parser.add_argument("--margin", type=float, metavar="POINTS", help=margin)
-    record = f"copy the rows to {RECORDED}, one file a table, and report there"
-    parser.add_argument("--record", action="store_true", help=record)
+    publish = f"copy the rows to {RECORDED}, one file a table, and report there"
+    parser.add_argument("--publish", "--record", action="store_true", help=publish)
     args = parser.parse_args(argv)
     try:
         if args.margin is not None and not 0 < args.margin <= 100:
@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
         from results.statistics.comparison import MARGIN
 
         study = Study(args.study, args.results)
-        text = write_report(study.record() if args.record else study, args.margin or MARGIN)
+        text = write_report(study.publish() if args.publish else study, args.margin or MARGIN)
     except (ValueError, OSError) as error:
         print(f"results: error: {error}", file=sys.stderr)
         return 2

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from results.records import TrialRecord
 
-STYLES = {"running": "", "done": "green", "stopped": "dim", "diverged": "red", "failed": "red"}
+STYLES = {"running": "", "done": "green", "paused": "dim", "stopped": "dim", "diverged": "red", "failed": "red"}
 SHOWN = 20  # rows of the live table
 LINE_EVERY = 30  # seconds between plain lines about running trials
 
@@ -55,7 +55,9 @@ class Progress:
     def _summary(self) -> str:
         states = Counter(record.status for record in self.records.values())
         ended = sum(number for status, number in states.items() if status != "running")
-        others = [f"{states[status]} {status}" for status in ("stopped", "diverged", "failed") if states[status]]
+        others = [
+            f"{states[status]} {status}" for status in ("paused", "stopped", "diverged", "failed") if states[status]
+        ]
         noted = f" ({', '.join(others)})" if others else ""
         return f"{ended}/{max(self.total, len(self.records))} trials{noted}, {self._eta()}"
 

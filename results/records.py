@@ -8,8 +8,8 @@ from typing import Annotated, Any, get_args, get_type_hints
 
 import pyarrow as pa
 
-SCHEMA_VERSION = "1"
-ENDED = ("done", "stopped", "diverged")  # states that a second run leaves alone
+SCHEMA_VERSION = "2"  # version 1 wrote "stopped" for what is now "paused"
+ENDED = ("done", "paused", "stopped", "diverged")  # statuses of trials that a second run leaves alone
 _ARROW: dict[type, pa.DataType] = {
     str: pa.string(),
     int: pa.int64(),
@@ -37,7 +37,9 @@ class TrialRecord:
     data: str
     data_fingerprint: Annotated[str, "changes when any pixel or label does"]
     seed: int
-    status: Annotated[str, "running, done, stopped, diverged or failed"] = "running"
+    status: Annotated[str, "running, paused (may be promoted), done, stopped (will not go on), diverged or failed"] = (
+        "running"
+    )
     epoch: Annotated[int, "epochs completed"] = 0
     budget: Annotated[int, "epochs that the recipe runs"]
     top1: Annotated[float | None, "percent of the validation split, at the last epoch"] = None

@@ -29,7 +29,7 @@ def import_trials(study: Study, own: Callable[[TrialRecord], TrialRecord | None]
             number += 1
             row = replace(row, number=number, reused=record.reused or other.name, reused_epochs=record.epoch)
             study.write("epochs", record.key, curves.get(record.key, []))
-            if record.status == "stopped":
+            if record.status == "paused":
                 _copy_checkpoints(other, study, record.key)
             study.write("trials", record.key, [row])
             known.add(record.key)

@@ -12,12 +12,13 @@ from typing import Any, TypeVar
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from results.records import ENDED, SCHEMA_VERSION, TABLES, Record, schema
 from storage.folder import Folder
 from storage.lock import held
-from storage.parquet_checksum import check, sealed
+from storage.parquet_checksum import add_checksum, verify_checksum
 
 R = TypeVar("R", bound=Record)
 
@@ -80,14 +81,14 @@ class Study:
         rows = [asdict(record) for record in records]
         content = pa.BufferOutputStream()
         pq.write_table(pa.Table.from_pylist(rows, schema=schema(TABLES[table])), content, write_page_checksum=True)
-        (self.folder / table).write(f"{key}.parquet", sealed(content.getvalue()))
+        (self.folder / table).write(f"{key}.parquet", add_checksum(content.getvalue()))
 
     def records(self, kind: type[R]) -> list[R]:
         """All rows of the table of `kind`; ValueError names a file that cannot be read."""
         table = next(name for name, record in TABLES.items() if record is kind)
         return [kind(**row) for row in self._table(table).to_pylist()]
 
-    def record(self, root: str | Path | Folder = RECORDED) -> Study:
+    def publish(self, root: str | Path | Folder = RECORDED) -> Study:
         """Copy the rows to the study of this name under `root`, one file a table; that study.
 
         ValueError while trials run, or if another study of this name is recorded there.
@@ -117,7 +118,7 @@ class Study:
         return self._table("costs").to_pandas()
 
     def ended(self) -> pd.DataFrame:
-        """The trials that need no further training: done, stopped or diverged."""
+        """The trials that need no further training: done, paused, stopped or diverged."""
         trials = self.trials()
         return trials[trials["status"].isin(ENDED)]
 
@@ -148,11 +149,11 @@ def _read(folder: Folder, names: Sequence[str]) -> list[bytes]:
 
 def _parse(file: Folder, content: bytes, wanted: pa.Schema) -> pa.Table:
     try:
-        check(content)
+        verify_checksum(content)
         parquet = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
         version = (parquet.schema_arrow.metadata or {}).get(b"schema_version", b"none").decode()
         if _readable(version):
-            return _checked(_completed(parquet.read(), wanted), file.name)
+            return _checked(_completed(_upgraded(parquet.read(), version), wanted), file.name)
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise ValueError(f"{file} is damaged ({str(error).splitlines()[0]}): remove it and run again") from error
     raise NewerSchemaError(f"{file} has schema version {version}, this code reads {SCHEMA_VERSION} and older")
@@ -162,6 +163,15 @@ def _readable(version: str) -> bool:
     """Whether the first number of a file's schema version is not above ours."""
     major = version.partition(".")[0]
     return major.isdecimal() and int(major) <= int(SCHEMA_VERSION.partition(".")[0])
+
+
+def _upgraded(table: pa.Table, version: str) -> pa.Table:
+    """The table as the present version writes it: in version 1, "stopped" was the status of a paused trial."""
+    if version.partition(".")[0] != "1" or "status" not in table.column_names:
+        return table
+    status = table["status"]
+    renamed = pc.if_else(pc.equal(status, "stopped"), "paused", status)
+    return table.set_column(table.column_names.index("status"), "status", renamed)
 
 
 def _completed(table: pa.Table, wanted: pa.Schema) -> pa.Table:

@@ -3,7 +3,6 @@ does not see it and repairs what was there."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from functools import partial
 
 from results.records import ENDED, TABLES, EpochRecord, TrialRecord
 from results.store import NewerSchemaError, Study
+from storage.digest import digest
 from storage.folder import Folder
 
 ASIDE = "quarantine"
@@ -79,15 +79,11 @@ def _check_checkpoint(folder: Folder) -> None:
     """ValueError unless its files are those that its JSON was written with."""
     try:
         digests = json.loads(folder.read(TRAINER))["digests"]
-        wrong = [name for name in digests if _digest(folder.read(name)) != digests[name]]
+        wrong = [name for name in digests if digest(folder.read(name)) != digests[name]]
     except (KeyError, TypeError, AttributeError, ValueError, FileNotFoundError) as error:
         raise ValueError(f"{folder} is no whole checkpoint ({error})") from error
     if wrong:
         raise ValueError(f"{folder / wrong[0]} is not what was written")
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def _put_aside(study: Folder, inside: tuple[str, ...], name: str) -> None:

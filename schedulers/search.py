@@ -25,7 +25,7 @@ Name = tuple[str, int]  # of a trial: candidate and seed
 class TrialState:
     """What is known of a trial: `top1` in percent of the validation split by epoch."""
 
-    status: Literal["running", "done", "stopped", "diverged", "failed"] = "running"
+    status: Literal["running", "paused", "done", "stopped", "diverged", "failed"] = "running"
     top1: tuple[float, ...] = ()
     elsewhere: int = 0  # epochs that another study has trained
 
@@ -130,7 +130,7 @@ class RungSearch:
 
     def _interrupted(self, trials: Trials, live: Collection[Name]) -> Job | None:
         """What has no process but should; also what an earlier command let rungs stop and this one spares."""
-        held = {name for name, trial in trials.items() if trial.status == "stopped" and name[0] in self.spared}
+        held = {name for name, trial in trials.items() if trial.status == "paused" and name[0] in self.spared}
         name = next((n for n in trials if n not in live and (n in held or trials[n].status == "running")), None)
         return self._job(name, len(trials[name].top1)) if name else None
 
@@ -186,7 +186,7 @@ class RungSearch:
 
     def _paused(self, trials: Trials, live: Collection[Name]) -> list[Name]:
         """What may be promoted: not what was only taken over, to be compared with."""
-        paused = [name for name, trial in trials.items() if trial.status == "stopped" and name not in live]
+        paused = [name for name, trial in trials.items() if trial.status == "paused" and name not in live]
         return [name for name in paused if name[0] in self.required or not trials[name].elsewhere]
 
 
@@ -231,7 +231,7 @@ class RaceSearch:
     def _next_seed(self, candidate: str, trials: Trials, live: Collection[Name]) -> Name:
         """The first that was not run, or that a rung of an earlier search has stopped."""
         names = ((candidate, seed) for seed in range(len(trials) + len(live) + 1))
-        unused = (name for name in names if name not in trials or trials[name].status == "stopped")
+        unused = (name for name in names if name not in trials or trials[name].status == "paused")
         return next(name for name in unused if name not in live)
 
     def _runs(self, trials: Trials) -> dict[int, list[float]]:

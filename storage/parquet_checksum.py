@@ -1,37 +1,40 @@
-"""A digest inside a Parquet file. Page checksums leave out the footer, where a flipped bit can change a value unseen;
-readers look for the footer from the end of a file, so that there is room before it for what they never read."""
+"""A checksum over a whole Parquet file, stored inside the file.
+
+Parquet's page checksums do not cover the footer, where a flipped bit can change a value unnoticed. A Parquet reader
+finds the footer from the end of the file and never reads the bytes just before it, so the checksum is stored there.
+"""
 
 from __future__ import annotations
 
-import hashlib
-
 import pyarrow as pa
 
-MARK, SIZE = b"blake2b:", 16  # the mark, then the digest of all other bytes
-TAIL = 8  # length of the footer and Parquet's own mark
+from storage.digest import digest
+
+MARKER = b"blake2b:"
+DIGEST_BYTES = 16
 
 
-def sealed(content: bytes | pa.Buffer) -> bytes:
-    """The same file with its digest before the footer."""
+def add_checksum(content: bytes | pa.Buffer) -> bytes:
+    """The Parquet file `content` with a marker and the digest of all its bytes inserted before the footer."""
     plain = bytes(content)
-    at = _footer(plain)
-    return plain[:at] + MARK + _digest(plain) + plain[at:]
+    footer = _footer_start(plain)
+    return plain[:footer] + MARKER + bytes.fromhex(digest(plain)) + plain[footer:]
 
 
-def check(content: bytes) -> None:
-    """ValueError if a sealed file is not as it was written. One without a seal, of an older version, passes."""
-    at = _footer(content)
-    start = at - len(MARK) - SIZE
-    if start < 0 or content[start : start + len(MARK)] != MARK:
+def verify_checksum(content: bytes) -> None:
+    """ValueError if a file with a checksum has changed. A file without one (of an older version) is accepted."""
+    footer = _footer_start(content)
+    marker = footer - DIGEST_BYTES - len(MARKER)
+    if marker < 0 or not content.startswith(MARKER, marker):
         return
-    if _digest(content[:start] + content[at:]) != content[at - SIZE : at]:
+    stored = content[footer - DIGEST_BYTES : footer]
+    plain = content[:marker] + content[footer:]
+    if bytes.fromhex(digest(plain)) != stored:
         raise ValueError("its bytes are not those that were written")
 
 
-def _footer(content: bytes) -> int:
-    """Where the footer begins, or a place before the file if its length makes no sense."""
-    return len(content) - TAIL - int.from_bytes(content[-TAIL : -TAIL // 2], "little")
-
-
-def _digest(content: bytes) -> bytes:
-    return hashlib.blake2b(content, digest_size=SIZE).digest()
+def _footer_start(content: bytes) -> int:
+    """Index of the footer's first byte; negative if the stored footer length exceeds the file."""
+    length_and_magic = content[-8:]  # 4 bytes footer length, little endian, then the 4 bytes "PAR1"
+    footer_length = int.from_bytes(length_and_magic[:4], "little")
+    return len(content) - 8 - footer_length

@@ -69,12 +69,12 @@ def test_a_study_is_shown_and_recorded_here(s3, tmp_path, capsys):
     assert show.main(["s", "--storage", s3]) == 0
     assert f"wrote {study.folder / 'report' / 'report.html'}" in capsys.readouterr().out
     assert (study.folder / "report").read("table5.md").startswith(b"Table 5")
-    assert study.record(tmp_path).trials().equals(study.trials())
+    assert study.publish(tmp_path).trials().equals(study.trials())
 
 
 def test_what_a_study_beside_it_has_is_taken_over_with_checkpoints(s3):
     study, other = begun("s", s3), begun("other", s3)
-    record = trial_record(study="other", status="stopped", epoch=1, code="1")
+    record = trial_record(study="other", status="paused", epoch=1, code="1")
     other.write("trials", record.key, [record])
     other.write("epochs", record.key, [epoch(record.key, 1)])
     (other.folder / "checkpoints" / record.key / "epoch-0001").write("trainer.json", b"{}")

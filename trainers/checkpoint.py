@@ -6,7 +6,6 @@ the others: without it, or with others than it was written with, there is no che
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from storage.digest import digest
 from storage.folder import Folder
 
 MODEL, OPTIMIZER, TRAINER = "model.safetensors", "optimizer.safetensors", "trainer.json"
@@ -83,11 +83,6 @@ def newest(folder: Folder) -> Folder:
         if (folder / name).exists(TRAINER):
             return folder / name
     raise FileNotFoundError(f"no checkpoint in {folder}, expected {TRAINER} or epoch-0001, epoch-0002 and so on")
-
-
-def digest(content: bytes) -> str:
-    """What a file's content is known by."""
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def _name(epoch: int) -> str:

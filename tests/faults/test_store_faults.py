@@ -290,12 +290,12 @@ def test_an_older_file_reads_as_nulls_and_a_newer_one_is_refused(empty, monkeypa
         patch.setattr(results.store, "schema", lambda kind: older)
         empty.write("trials", "k0", [row(0, 1)])
     assert empty.records(TrialRecord)[0].ranks is None
-    for version, read in (("1.7", True), ("2", False), ("2.0", False)):
+    for version, read in (("1.7", True), ("2.7", True), ("3", False), ("3.0", False)):
         with monkeypatch.context() as patch:
             patch.setattr(results.records, "SCHEMA_VERSION", version)
             empty.write("trials", "k0", [row(0, 1)])
         if read:
             assert empty.records(TrialRecord)[0].epoch == 1
         else:
-            with pytest.raises(ValueError, match=f"has schema version {version}, this code reads 1 and older"):
+            with pytest.raises(ValueError, match=f"has schema version {version}, this code reads 2 and older"):
                 empty.records(TrialRecord)

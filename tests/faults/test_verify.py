@@ -98,10 +98,10 @@ def test_rows_that_disagree_are_named(tmp_path):
 def test_what_newer_code_wrote_is_no_damage(tmp_path, monkeypatch, capsys):
     study = Study("s", tmp_path)
     with monkeypatch.context() as patch, study.owned():
-        patch.setattr("results.records.SCHEMA_VERSION", "2")
+        patch.setattr("results.records.SCHEMA_VERSION", "3")
         study.write("trials", "k", [trial_record(key="k")])
     assert main(["verify", "s", "--results", str(tmp_path)]) == 2
-    assert "has schema version 2, this code reads 1 and older" in capsys.readouterr().err
+    assert "has schema version 3, this code reads 2 and older" in capsys.readouterr().err
     assert (study.folder.path / "trials" / "k.parquet").exists()
 
 

@@ -162,11 +162,11 @@ class Heard:
     def __init__(self):
         self.told = []
 
-    def died(self, key, how):
+    def on_process_death(self, key, how):
         self.told.append(f"{key}: {how}")
 
-    def failed(self, key, error):
-        self.told.append(f"{key}: {error.strip().splitlines()[-1]}")
+    def on_failure(self, key, message, traceback):
+        self.told.append(f"{key}: {message}")
 
 
 # As Ray 2.60 words them.

@@ -11,7 +11,7 @@ from orchestrator.trial_queue import make_search, spared_candidates
 from results.records import EpochRecord
 from schedulers.search import RaceSearch, RungSearch
 from tests.orchestrator.test_plan import OWN
-from tests.support.studies import PASSES
+from tests.support.studies import after_epochs
 from trainers.cost import count_all
 
 BUDGET, RUNG = 12, 2  # of the recipe digits
@@ -39,16 +39,13 @@ def taken(agenda, number):
 def end(agenda, record, epochs, top1=90.0):
     """What the recorder hears of a trial, as cluster.py tells it."""
     report(agenda, record, epochs, top1)
-    agenda.recorder.ended(record.key, {"diverged": False, "finished": epochs == BUDGET})
+    agenda.recorder.on_end(record.key, "done" if epochs == BUDGET else "paused")
     agenda.over(record)
 
 
 def report(agenda, record, epochs, top1=90.0):
     """What it hears of a trial that goes on."""
-    row = {"train_loss": 1.0, "val_loss": 1.0, "top1": top1, "lr": 0.1, "seconds": 1.0, "finished_at": 0}
-    history = [{**row, "epoch": epoch} for epoch in range(1, epochs + 1)]
-    result = {"epoch": epochs, "history": history, "test_top1": None, "device": "CPU", "torch": "2", **PASSES}
-    agenda.recorder.reported(record.key, result)
+    agenda.recorder.on_report(*after_epochs(agenda.recorder.records[record.key], epochs, top1))
 
 
 def interrupted(plan, record, epochs):
@@ -86,7 +83,7 @@ def test_without_a_rule_proposals_run_to_the_budget(plan):
 def test_what_has_ended_is_not_trained_again(plan):
     agenda = make_trial_queue(plan())
     for record, until in taken(agenda, 7):
-        agenda.recorder.started(record.key)
+        agenda.recorder.on_start(record.key)
         end(agenda, record, until)
     assert not agenda.waiting()
     assert agenda.outcome() == ""
@@ -96,7 +93,7 @@ def test_what_has_ended_is_not_trained_again(plan):
 def test_trials_are_numbered_as_they_begin_and_read_in_that_order(plan):
     agenda = make_trial_queue(plan("--trials", "2"))
     for record, _ in taken(agenda, 9):
-        agenda.recorder.started(record.key)
+        agenda.recorder.on_start(record.key)
     again = make_trial_queue(plan("--trials", "2")).recorder.records
     assert [record.number for record in again.values()] == list(range(9))
     assert list(again) == list(agenda.recorder.records)
@@ -107,10 +104,10 @@ def test_a_paused_trial_is_promoted_after_a_restart(plan):
     for place, (record, until) in enumerate(taken(agenda, 10)):
         end(agenda, record, until, top1=80.0 + place)
     record, until = make_trial_queue(plan("--trials", "3")).next()
-    assert (record.number, record.status, record.epoch, until) == (9, "stopped", RUNG, 6)
+    assert (record.number, record.status, record.epoch, until) == (9, "paused", RUNG, 6)
 
 
-@pytest.mark.parametrize(("epochs", "status"), [(1, "running"), (RUNG, "stopped"), (RUNG + 1, "running")])
+@pytest.mark.parametrize(("epochs", "status"), [(1, "running"), (RUNG, "paused"), (RUNG + 1, "running")])
 def test_a_trial_that_reached_its_rung_before_an_interrupt_has_paused(plan, epochs, status):
     asked = plan("--trials", "3")
     record = asked.trial(next(c for c in asked.space if c not in asked.candidates), seed=0)
@@ -168,12 +165,12 @@ def test_a_trial_whose_process_died_is_next_at_once_and_three_times_without_an_e
     first, other = list(agenda.recorder.records.values())[:2]
     for _ in range(2):
         agenda.over(first)
-        agenda.recorder.died(first.key, "its process died")
+        agenda.recorder.on_process_death(first.key, "its process died")
         assert agenda.next()[0].key == first.key
     report(agenda, first, 1)
     for deaths in range(3):
         agenda.over(first)
-        agenda.recorder.died(first.key, "its process died")
+        agenda.recorder.on_process_death(first.key, "its process died")
         assert agenda.recorder.records[first.key].epoch == 1
         assert (agenda.next()[0].key == first.key) == (deaths < 2)
     failed = agenda.recorder.records[first.key]

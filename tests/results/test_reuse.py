@@ -57,7 +57,7 @@ def test_what_is_not_the_same_or_has_not_ended_is_left(study, other, changes):
 
 
 def test_a_trial_that_a_rung_stopped_brings_its_checkpoints(study, other):
-    record = trained(other, status="stopped")
+    record = trained(other, status="paused")
     checkpoint = other.folder.path / "checkpoints" / record.key / "epoch-0002"
     checkpoint.mkdir(parents=True)
     (checkpoint / "trainer.json").write_text("{}")

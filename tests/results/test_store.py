@@ -1,5 +1,6 @@
 import json
 import os
+from dataclasses import asdict
 from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
@@ -62,9 +63,9 @@ def test_a_study_that_was_never_begun_reads_as_empty(tmp_path):
 
 
 def test_finished_leaves_out_what_needs_training(study):
-    for number, status in enumerate(("running", "done", "stopped", "diverged", "failed")):
+    for number, status in enumerate(("running", "paused", "done", "stopped", "diverged", "failed")):
         study.write("trials", str(number), [trial_record(key=str(number), seed=number, status=status)])
-    assert set(study.ended()["status"]) == {"done", "stopped", "diverged"}
+    assert set(study.ended()["status"]) == {"done", "paused", "stopped", "diverged"}
 
 
 @pytest.mark.parametrize("record", [TrialRecord, EpochRecord, CostRecord])
@@ -131,10 +132,26 @@ def test_a_flipped_bit_in_a_page_is_noticed(study):
 
 
 def test_another_schema_version_is_refused(study):
-    table = schema(TrialRecord).empty_table().replace_schema_metadata({"schema_version": "2"})
+    table = schema(TrialRecord).empty_table().replace_schema_metadata({"schema_version": "3"})
     pq.write_table(table, study.folder.path / "trials" / "k.parquet")
-    with pytest.raises(ValueError, match="has schema version 2, this code reads 1"):
+    with pytest.raises(ValueError, match="has schema version 3, this code reads 2"):
         study.trials()
+
+
+@pytest.mark.parametrize(("version", "status"), [("1", "paused"), ("1.1", "paused"), ("2", "stopped")])
+def test_stopped_in_a_file_of_version_1_is_read_as_paused(study, version, status):
+    rows = [asdict(trial_record(key="k", status="stopped"))]
+    table = pa.Table.from_pylist(rows, schema=schema(TrialRecord).with_metadata({"schema_version": version}))
+    pq.write_table(table, study.folder.path / "trials" / "k.parquet")
+    assert study.trials()["status"].tolist() == [status]
+    assert study.records(TrialRecord)[0].status == status
+
+
+def test_other_statuses_in_a_file_of_version_1_are_read_as_they_are(study):
+    rows = [asdict(trial_record(key="k", status="done"))]
+    table = pa.Table.from_pylist(rows, schema=schema(TrialRecord).with_metadata({"schema_version": "1"}))
+    pq.write_table(table, study.folder.path / "trials" / "k.parquet")
+    assert study.trials()["status"].tolist() == ["done"]
 
 
 def test_a_file_from_before_a_nullable_column_reads_as_nulls(study):
@@ -169,7 +186,7 @@ def test_a_recorded_study_has_the_same_rows_in_one_file_a_table(study, tmp_path)
     for seed in (1, 0):
         record = trial_record(seed=seed, status="done")
         study.write("trials", record.key, [record])
-    copy = study.record(tmp_path / "recorded")
+    copy = study.publish(tmp_path / "recorded")
     assert copy.trials().equals(study.trials())
     assert copy.settings() == study.settings()
     assert [file.name for file in (copy.folder.path / "trials").iterdir()] == ["all.parquet"]
@@ -178,16 +195,16 @@ def test_a_recorded_study_has_the_same_rows_in_one_file_a_table(study, tmp_path)
 def test_another_study_of_that_name_is_not_recorded_over(study, tmp_path):
     record = trial_record(status="done")
     study.write("trials", record.key, [record])
-    study.record(tmp_path / "r")
+    study.publish(tmp_path / "r")
     (study.folder.path / "study.json").write_text(json.dumps(study.settings() | {"budget": 9}))
     with pytest.raises(ValueError, match="budget 4, now 9"):
-        study.record(tmp_path / "r")
+        study.publish(tmp_path / "r")
 
 
 def test_a_running_study_is_not_recorded(study, tmp_path):
     study.write("trials", "k", [trial_record(key="k")])
     with pytest.raises(ValueError, match="1 trials of study 's' are not finished"):
-        study.record(tmp_path / "r")
+        study.publish(tmp_path / "r")
 
 
 def test_a_study_without_trials_may_be_begun_otherwise(study):
@@ -201,6 +218,6 @@ def test_a_study_without_trials_may_be_begun_otherwise(study):
 def test_a_recorded_study_is_not_gone_on_with(study, tmp_path):
     with (
         pytest.raises(ValueError, match="is a recorded study, which is only read"),
-        study.record(tmp_path / "r").owned(),
+        study.publish(tmp_path / "r").owned(),
     ):
         pass

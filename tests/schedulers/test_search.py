@@ -41,7 +41,7 @@ def play(search, trials=None, workers=1, jobs=None, most=10_000):
         if not live:
             return jobs, trials
         job = live.pop(next(iter(live)))
-        status = "done" if job.until == LEVELS[-1] else "stopped"
+        status = "done" if job.until == LEVELS[-1] else "paused"
         trials[job.name] = TrialState(status=status, top1=curve(job.candidate, job.seed, job.until))
 
 
@@ -82,7 +82,7 @@ def test_an_interrupted_trial_goes_on_first():
 
 
 def test_what_rungs_stopped_before_it_was_spared_goes_on_to_the_budget():
-    stopped = TrialState(status="stopped", top1=curve("aaa", 0, 1))
+    stopped = TrialState(status="paused", top1=curve("aaa", 0, 1))
     assert exploration().next({("aaa", 0): stopped}, {}) == Job("aaa", 0, 9)
 
 
@@ -113,13 +113,13 @@ def test_reused_trials_are_known_to_the_sampler_but_no_proposals():
 
 
 def test_what_was_taken_over_is_compared_with_but_never_promoted():
-    stopped = {(letters, 0): TrialState(status="stopped", top1=(90.0,), elsewhere=1) for letters in LETTERS[-9:]}
+    stopped = {(letters, 0): TrialState(status="paused", top1=(90.0,), elsewhere=1) for letters in LETTERS[-9:]}
     jobs, _ = play(exploration(proposals=0), stopped)
     assert jobs == [Job("aaa", 0, 9), Job("bbb", 0, 9)]
 
 
 def test_epochs_that_another_study_trained_cost_nothing_and_further_ones_do():
-    stopped = {(letters, 0): TrialState(status="stopped", top1=(90.0,), elsewhere=1) for letters in LETTERS}
+    stopped = {(letters, 0): TrialState(status="paused", top1=(90.0,), elsewhere=1) for letters in LETTERS}
     race = RaceSearch(POOL, Race(0.95), 9, BudgetAccount(Budget.parse("20epochs")))
     jobs, _ = play(race, stopped)
     assert len(jobs) == 2  # eight epochs each
@@ -156,7 +156,7 @@ def test_a_budget_is_never_exceeded(text, most):
 def test_what_a_budget_has_left_is_spent_on_what_pauses():
     _, stingy = play(exploration())
     _, generous = play(exploration(purse=BudgetAccount(Budget.parse("1000epochs"))))
-    assert "stopped" in {trial.status for trial in stingy.values()}
+    assert "paused" in {trial.status for trial in stingy.values()}
     assert {trial.status for trial in generous.values()} == {"done"}
 
 
@@ -185,7 +185,7 @@ def test_a_race_that_runs_out_of_budget_says_so():
 
 
 def test_a_race_goes_on_with_what_rungs_stopped():
-    stopped = {(letters, 0): TrialState(status="stopped", top1=(90.0,)) for letters in LETTERS}
+    stopped = {(letters, 0): TrialState(status="paused", top1=(90.0,)) for letters in LETTERS}
     jobs, trials = play(RaceSearch(POOL, Race(0.95), 9, BudgetAccount(Budget.parse("64trials"))), stopped)
     assert jobs[0].seed == 0
     assert {trials[job.name].status for job in jobs} == {"done"}

@@ -1,8 +1,10 @@
 """Studies and records of trials that were never run."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
-from results.records import TrialRecord
+from results.records import EpochRecord, TrialRecord
 from results.store import Study
 from storage.folder import Folder
 
@@ -12,8 +14,6 @@ REPORT = {
     "baseline": BASE,
     "rungs": [2],
 }
-
-PASSES = {"ranks": 1, "micro_batch": 64, "accumulation": 1, "note": None}  # of a result, as a trial alone reports it
 
 
 def begun(name: str, root: str | Path | Folder) -> Study:
@@ -44,3 +44,32 @@ def trial_record(placement: str = "dwconv-dwconv-attn-attn", seed: int = 0, **ch
         "commit": "c",
     }
     return TrialRecord(**{**fields, **changes})
+
+
+def epoch_record(key: str = "k", epoch: int = 1, **changes: object) -> EpochRecord:
+    """The row of one epoch."""
+    fields = {
+        "key": key,
+        "candidate": "c",
+        "seed": 0,
+        "epoch": epoch,
+        "train_loss": 1.0,
+        "val_loss": 2.0,
+        "top1": 90.0,
+        "lr": 0.1,
+        "seconds": 2.0,
+        "finished_at": datetime(2026, 1, 1, tzinfo=UTC),
+    }
+    return EpochRecord(**{**fields, **changes})
+
+
+def after_epochs(
+    record: TrialRecord, epochs: int, top1: float = 90.0, **changes: object
+) -> tuple[TrialRecord, list[EpochRecord]]:
+    """The row of a trial that has completed so many epochs, and the rows of these; epoch n has top-1 `top1 + n`."""
+    rows = [
+        epoch_record(record.key, number, candidate=record.candidate, seed=record.seed, top1=top1 + number)
+        for number in range(1, epochs + 1)
+    ]
+    fields = {"epoch": epochs, "top1": top1 + epochs, "seconds": 2.0 * epochs, "device": "CPU", "torch": "2"}
+    return replace(record, **{**fields, **changes}), rows

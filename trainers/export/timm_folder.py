@@ -12,8 +12,9 @@ from torch import Tensor
 from searchspace.backbones import metaformer_placement
 from searchspace.candidate import BACKBONES, Candidate
 from searchspace.mixers import MIXER_CLASSES
+from storage.digest import digest
 from storage.folder import Folder
-from trainers.checkpoint import MODEL, digest
+from trainers.checkpoint import MODEL
 from trainers.export.load import CONFIG, restore
 from trainers.export.model_card import MARK, card
 from trainers.export.onnx_file import require_onnx, to_onnx

@@ -80,7 +80,7 @@ def test_the_intervals_of_figure_3_are_students():
 
 
 def test_what_is_not_finished_is_no_point():
-    trials = finished(one=[90.0, 92.0]).assign(status="stopped")
+    trials = finished(one=[90.0, 92.0]).assign(status="paused")
     assert head_counts(trials, costs(one=1.0), [row("one", 1)]).empty
 
 

@@ -69,16 +69,16 @@ def test_a_row_is_compared_with_its_baseline():
 
 
 def test_a_row_behind_a_rung_is_not_compared():
-    stopped = [trial_record(SKA2, seed, status="stopped", epoch=2, top1=10.0 + seed) for seed in range(3)]
+    stopped = [trial_record(SKA2, seed, status="paused", epoch=2, top1=10.0 + seed) for seed in range(3)]
     row = table(*(done(BASE, seed, 90.0 + seed) for seed in range(3)), *stopped).loc[SKA2]
     assert row.verdict == ""
     assert pd.isna(row.difference)
 
 
 def test_a_seed_behind_a_rung_is_not_averaged_with_finished_ones():
-    stopped = trial_record(BASE, 1, status="stopped", epoch=2, top1=10.0)
+    stopped = trial_record(BASE, 1, status="paused", epoch=2, top1=10.0)
     row = table(done(BASE, 0, 90.0), stopped).loc[BASE]
-    assert (row.status, row.seeds, row.val_top1) == ("1 done, 1 stopped at epoch 2", 1, 91.0)
+    assert (row.status, row.seeds, row.val_top1) == ("1 done, 1 paused at epoch 2", 1, 91.0)
     assert finished_top1(frames(done(BASE, 0, 90.0), stopped)[0]) == {BASE: [90.0]}
 
 

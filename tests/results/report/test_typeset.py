@@ -48,8 +48,8 @@ def test_where_all_are_tied_nothing_is_bold():
 
 
 def test_the_text_marks_stopped_rows_with_their_epoch():
-    stopped = trial_record(SKA2, status="stopped", epoch=2, top1=80.0)
-    assert text(done(BASE, 0, 90.0), stopped)["state"].tolist()[:3] == ["done", "stopped at epoch 2", "not run"]
+    stopped = trial_record(SKA2, status="paused", epoch=2, top1=80.0)
+    assert text(done(BASE, 0, 90.0), stopped)["state"].tolist()[:3] == ["done", "paused at epoch 2", "not run"]
 
 
 def test_switches_keep_their_case():

@@ -136,7 +136,7 @@ def test_the_share_of_a_single_factor_is_that_of_an_analysis_of_variance():
 
 def test_stopped_trials_are_ignored():
     trials = study((BASE, 70.0), (BASE, 71.0), (SKA2, 73.0))
-    stopped = study((SKA2, 10.0), ("ska-ska-ska-ska", 10.0)).assign(status="stopped")
+    stopped = study((SKA2, 10.0), ("ska-ska-ska-ska", 10.0)).assign(status="paused")
     for question in (main_effects, interactions, importance):
         pd.testing.assert_frame_equal(question(pd.concat([trials, stopped]), BASE), question(trials, BASE))
 
