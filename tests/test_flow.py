@@ -15,7 +15,7 @@ from orchestrate import make_trial_queue, open_cluster, parser, run
 from orchestrator.plan import make_plan
 from searchspace.candidate import Candidate
 from tests.support.paths import ROOT
-from tests.test_readme import own
+from tests.support.readme import space_file
 from trainers.data.in_memory import load
 from trainers.recipes import DIGITS
 from trainers.trainer import Trainer
@@ -107,7 +107,7 @@ def test_a_trial_that_diverges_is_stopped_at_once_and_has_its_row(images, tmp_pa
 
 
 def test_a_mixer_of_ones_own_is_trained_and_compared(images, tmp_path):
-    (tmp_path / "mine.py").write_text(own("pool"))
+    (tmp_path / "mine.py").write_text(space_file("pool"))
     command = [sys.executable, "orchestrate.py", "--space", tmp_path / "mine.py", "--data", images, "--trials", "2"]
     command += ["--epochs", "1", "--results", tmp_path]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)

@@ -1,4 +1,4 @@
-"""What the README says can be done is done as it says."""
+"""What the README and the pages in docs/ say can be done is done as they say."""
 
 import re
 import subprocess
@@ -8,46 +8,49 @@ from io import BytesIO
 import pandas as pd
 import pytest
 
+from orchestrate import main, parser
 from results.records import CostRecord
 from results.report.write_report import make_report
 from results.store import Study
 from tests.support.paths import ROOT
+from tests.support.readme import README, code_blocks, space_file
 from tests.support.studies import trial_record
 
-README = (ROOT / "README.md").read_text()
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+RECORDED = ROOT / "results" / "recorded"
 
 
-def test_nothing_is_left_to_fill_in():
-    assert not re.findall(r"@[A-Z_]+@", README)
+def test_the_readme_is_short():
+    assert len(README.splitlines()) <= 220
 
 
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_a_page_is_short_and_opens_with_what_its_reader_can_do(page):
+    lines = page.read_text().splitlines()
+    assert len(lines) < 250
+    assert lines[2].startswith("After reading this page you can")
 
 
-def own(word):
-    """The README's file with a space of one's own that holds `word`."""
-    return next(block for block in blocks("python") if "SPACE = " in block and word in block)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_nothing_is_left_to_fill_in(page):
+    assert not re.findall(r"@[A-Z_0-9]+@", page.read_text())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text())
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_every_page_is_named_in_the_readme():
+    assert [page.name for page in (ROOT / "docs").glob("*.md") if f"docs/{page.name}" not in README] == []
 
 
 def test_ci_runs_the_readmes_test_command():
-    install, tests = blocks("bash")[1].strip().rsplit(" && ", 1)
+    install, tests = code_blocks("bash")[1].strip().rsplit(" && ", 1)
     lines = (ROOT / ".ci" / "run").read_text().splitlines()
     assert install in lines
-    assert lines[-1] == tests
-
-
-def test_the_file_tree_is_the_repositorys():
-    tree = next(block for block in blocks("text") if block.startswith("orchestrate.py "))
-    named, folder = set(), ""
-    for line in tree.splitlines():
-        for name in re.split(r", ", re.match(r" *(.*?)(  |$)", line)[1]):
-            folder = name if not line.startswith(" ") else folder
-            named.add(name if not line.startswith(" ") else folder + name)
-    assert all((ROOT / name).exists() for name in named)
-    rooms = ["searchspace", "trainers", "schedulers", "results"]
-    modules = {f"{room}/{path.name}" for room in rooms for path in (ROOT / room).glob("*.py")}
-    assert {name for name in modules if not name.endswith("__init__.py")} <= named
+    assert tests in lines
 
 
 def test_the_pandas_lines_run(tmp_path):
@@ -58,44 +61,56 @@ def test_the_pandas_lines_run(tmp_path):
         numbers = {"img_size": 32, "batch_size": 64, "num_params": 1, "flops": 123, "peak_memory": 1}
         speeds = {"images_per_second": 1.0, "train_images_per_second": 1.0}
         study.write("costs", "k", [CostRecord(key="k", candidate=record.candidate, device="CPU", **numbers, **speeds)])
-    lines = next(block for block in blocks("python") if "read_parquet" in block)
+    lines = next(block for block in code_blocks("python") if "read_parquet" in block)
     run = subprocess.run([sys.executable, "-c", lines], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "97.0" in run.stdout
     assert "123" in run.stdout
 
 
 def test_the_model_lines_run():
-    lines = next(block for block in blocks("python") if "create_model" in block)
-    assert subprocess.run([sys.executable, "-c", lines], cwd=ROOT, check=False).returncode == 0
+    page = (ROOT / "docs" / "export.md").read_text()
+    for lines in re.findall(r"```python\n(.*?)```", page, re.DOTALL)[:2]:
+        assert subprocess.run([sys.executable, "-c", lines], cwd=ROOT, check=False).returncode == 0
 
 
 def test_a_space_and_a_mixer_of_ones_own_take_ten_lines():
-    literal, mixer = own("late").partition("SPACE")[2], own("pool").partition("@")[2].partition("SPACE")[0]
-    assert max(len(text.strip().splitlines()) for text in (literal, mixer)) <= 10
+    literal = space_file("late").partition("SPACE")[2]
+    mixer = space_file("pool").partition("@")[2].partition("SPACE")[0]
+    assert len(literal.strip().splitlines()) <= 10
+    assert len(mixer.strip().splitlines()) <= 10
 
 
 def test_the_space_of_ones_own_is_listed(tmp_path, capsys):
-    from orchestrate import main
-
-    (tmp_path / "mine.py").write_text(own("late"))
+    (tmp_path / "mine.py").write_text(space_file("late"))
     assert main(["--space", str(tmp_path / "mine.py"), "--list"]) == 0
     # Stage 2 of micro: dwconv, six head counts of CSKA, and one without scale.
     assert "space late: 16 candidates, 0 published" in capsys.readouterr().out
 
 
+def test_the_first_table_is_made_from_the_recorded_rows():
+    markdown = (RECORDED / "placement-cifar10_short" / "report" / "table5.md").read_text()
+    lines = [line for line in markdown.splitlines() if line.startswith("|")]
+    names, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    for row in rows:
+        cells = dict(zip(names, row, strict=True))
+        shown = [cells[name] for name in ("row", "test top-1 %", "difference", "verdict", "paper")]
+        assert f"| {' | '.join(shown)} |" in README
+
+
 @pytest.mark.parametrize("study", ["placement-cifar10_short", "design-cifar10_short", "heads-cifar10_short"])
 def test_the_recorded_tables_and_figures_are_made_from_the_recorded_rows(study):
-    recorded = Study(study, ROOT / "results" / "recorded")
+    page = (ROOT / "docs" / "statistics.md").read_text()
+    recorded = Study(study, RECORDED)
     report = make_report(recorded)
-    assert f"python -m results {study} --results results/recorded" in README
+    assert f"python -m results {study} --results results/recorded" in page
     for markdown in report.markdown:
-        # Figure 3's table is too long for the README, what it says of the figure is not.
-        assert markdown.startswith("Figure 3") or markdown in README
+        # Figure 3's table is too long for the page, what it says of the figure is not.
+        assert markdown.startswith("Figure 3") or markdown in page
     for name, content in report.files.items():
         if name.endswith(".parquet"):
             committed = pd.read_parquet(recorded.folder.path / "report" / name)
             pd.testing.assert_frame_equal(pd.read_parquet(BytesIO(content)), committed)
-    for figure in re.findall(rf"results/recorded/{study}/report/([a-z0-9_]+\.svg)", README):
+    for figure in re.findall(rf"results/recorded/{study}/report/([a-z0-9_]+\.svg)", page + README):
         assert figure in report.files
         assert (recorded.folder.path / "report" / figure).exists()
 
@@ -106,8 +121,14 @@ def test_every_guarantee_has_its_test():
     assert [name for file, name in named if f"def {name}(" not in (ROOT / file).read_text()] == []
 
 
-@pytest.mark.parametrize("option", re.findall(r"`(--[a-z-]+)", README))
-def test_every_option_of_the_readme_exists(option):
-    from orchestrate import parser
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_option_of_orchestrate_exists(page):
+    commands = [line.partition("orchestrate.py")[2].partition(" | ")[0] for line in page.read_text().splitlines()]
+    named = re.findall(r"(?<![\w-])(--[a-z-]+)", "\n".join(commands))
+    assert [option for option in named if option not in parser().format_help()] == []
 
-    assert option in parser().format_help()
+
+def test_every_option_has_its_line():
+    page = (ROOT / "docs" / "command_line.md").read_text()
+    options = re.findall(r"(?<![\w-])(--[a-z-]+)", parser().format_help())
+    assert [option for option in options if f"`{option}" not in page and option != "--help"] == []
