@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from schedulers.budget import Budget
 from searchspace import user_space
@@ -16,6 +16,7 @@ from trainers.version import code, commit
 
 if TYPE_CHECKING:
     from results.records import TrialRecord
+    from results.settings import StudySettings
     from results.store import Study
     from trainers.data.in_memory import InMemoryDataset
     from trainers.data.streamed import StreamedDataset
@@ -48,33 +49,34 @@ class StudyPlan:
     how: SearchOptions
     weights: Weights | None = None  # that every trial begins with
 
-    def settings(self) -> dict[str, Any]:
-        """What must not change within a study, and beside it under `report` what its rows are called."""
+    def settings(self) -> StudySettings:
+        """What the study is run with, for its `study.json`."""
+        from results.settings import PublishedRow, StudySettings
+
         rows = [
-            {
-                "table": row.table,
-                "row": row.row,
-                "heads": row.heads,
-                "placement": row.candidate.placement,
-                "baseline": row.baseline.placement,
-            }
+            PublishedRow(
+                table=row.table,
+                row=row.row,
+                heads=row.heads,
+                placement=row.candidate.placement,
+                baseline=row.baseline.placement,
+            )
             for row in self.space.published_rows()
         ]
-        return {
-            "space": self.space.name,
-            "space_file": user_space.fingerprint(),
-            "backbone": self.space.backbone,
-            "data": {"name": self.data.name, "fingerprint": self.data.fingerprint},
-            "recipe": self.recipe.choices(),
-            "code": code(),
-            "budget": self.recipe.budget,
-            "report": {
-                "rows": rows,
-                "baseline": self.space.baseline_candidate.placement,
-                "rungs": self.rungs(),
-            },
-            "search": {**asdict(self.how), "budget": self.how.budget and str(self.how.budget)},
-        }
+        return StudySettings(
+            space=self.space.name,
+            space_file=user_space.fingerprint(),
+            backbone=self.space.backbone,
+            data_name=self.data.name,
+            data_fingerprint=self.data.fingerprint,
+            recipe=self.recipe.choices(),
+            code=code(),
+            budget=self.recipe.budget,
+            rows=tuple(rows),
+            baseline=self.space.baseline_candidate.placement,
+            rungs=tuple(self.rungs()),
+            search={**asdict(self.how), "budget": str(self.how.budget) if self.how.budget else None},
+        )
 
     def rungs(self) -> list[int]:
         """Epochs at which trials pause."""

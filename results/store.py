@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pandas as pd
 import pyarrow as pa
@@ -16,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from results.records import ENDED, SCHEMA_VERSION, TABLES, Record, schema
+from results.settings import StudySettings
 from storage.folder import Folder
 from storage.lock import held
 from storage.parquet_checksum import add_checksum, verify_checksum
@@ -24,7 +24,6 @@ R = TypeVar("R", bound=Record)
 
 RUNS, RECORDED = Path("results/runs"), Path("results/recorded")
 RECORD = "all.parquet"  # the one file of a table of a recorded study
-_SETTINGS = {"space", "backbone", "recipe", "budget", "data"}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -41,25 +40,23 @@ class Study:
             raise ValueError(f"bad study name {name!r}, expected letters, digits, '.', '_' and '-', at most 100")
         self.name, self.folder = name, (root if isinstance(root, Folder) else Folder(root)) / name
 
-    def begin(self, settings: dict[str, Any]) -> None:
-        """Write what the study is run with; ValueError with the difference if it holds trials of another run."""
+    def begin(self, settings: StudySettings) -> None:
+        """Write what the study is run with; ValueError with the difference if it holds trials of other settings."""
         trained = any((self.folder / "trials").names(".parquet"))
-        found = self.settings() if self.folder.exists("study.json") else settings
-        if trained and (differences := _differences(_identity(found), _identity(settings))):
+        before = self.settings() if self.folder.exists("study.json") else settings
+        differences = before.differences(settings)
+        if trained and differences:
             raise ValueError(f"study {self.name!r} was begun with {differences}; choose another name with --study")
-        self.folder.write("study.json", json.dumps(settings, indent=1).encode())
+        self.folder.write("study.json", settings.to_json())
 
-    def settings(self) -> dict[str, Any]:
-        """What the study was begun with: space, recipe, data. ValueError if the file cannot be read."""
+    def settings(self) -> StudySettings:
+        """What the study was begun with. FileNotFoundError if there is no study, ValueError if the file is damaged."""
         try:
-            settings = json.loads(self.folder.read("study.json"))
+            return StudySettings.from_json(self.folder.read("study.json"))
         except FileNotFoundError:
             raise FileNotFoundError(f"no study {self.name!r} in {self.folder.parent}") from None
         except ValueError as error:
             raise ValueError(f"{self.folder / 'study.json'} is damaged: {error}") from error
-        if not isinstance(settings, dict) or _SETTINGS - settings.keys():
-            raise ValueError(f"{self.folder / 'study.json'} is damaged: expected {', '.join(sorted(_SETTINGS))}")
-        return settings
 
     @contextmanager
     def owned(self) -> Iterator[None]:
@@ -98,9 +95,9 @@ class Study:
             raise ValueError(f"{running} trials of study {self.name!r} are not finished: run its command again")
         for table in TABLES:
             (other.folder / table).make()
-        other.begin(
-            {**settings, "code": other.settings().get("code")} if other.folder.exists("study.json") else settings
-        )
+        if other.folder.exists("study.json"):  # published before, perhaps by another version of the code
+            settings = replace(settings, code=other.settings().code)
+        other.begin(settings)
         for table, kind in TABLES.items():
             other.write(table, Path(RECORD).stem, sorted(self.records(kind), key=_order))
         return other
@@ -191,21 +188,3 @@ def _checked(table: pa.Table, name: str) -> pa.Table:
             if column == "key" and name != RECORD and f"{text}.parquet" != name:
                 raise ValueError(f"its rows are of {text!r:.60}")
     return table
-
-
-def _identity(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings without what names rows and what decides which trials are run, and without the name of the data,
-    whose pixels are known by their fingerprint."""
-    data = {name: value for name, value in settings["data"].items() if name != "name"}
-    return {**settings, "data": data, "report": None, "search": None}
-
-
-def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> str:
-    texts = []
-    for name in sorted(old.keys() | new.keys()):
-        before, after = old.get(name), new.get(name)
-        if isinstance(before, dict) and isinstance(after, dict):
-            texts.append(_differences(before, after, f"{prefix}{name}."))
-        elif before != after:
-            texts.append(f"{prefix}{name} {before!r}, now {after!r}")
-    return "; ".join(filter(None, texts))

@@ -46,9 +46,9 @@ def test_rows_and_settings_come_back(s3):
     again = Study("s", s3)
     assert again.records(TrialRecord) == records
     assert again.epochs()["key"].tolist() == [record.key for record in records]
-    assert again.settings()["backbone"] == "caformer_micro"
+    assert again.settings().backbone == "caformer_micro"
     with pytest.raises(ValueError, match="budget 4, now 9; choose another name with --study"):
-        again.begin(study.settings() | {"budget": 9})
+        again.begin(replace(study.settings(), budget=9))
 
 
 def test_what_is_damaged_or_not_there_is_named(s3):

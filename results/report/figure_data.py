@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from scipy import special
 
 from results.report.tables import costs_here, finished_top1
+from results.settings import PublishedRow
 from results.statistics.comparison import ALPHA, holm, trend
 from results.statistics.effects import CONFIDENCE, pareto
 
@@ -31,7 +32,7 @@ def learning_curves(trials: pd.DataFrame, epochs: pd.DataFrame, order: Sequence[
     return points[complete].reset_index(drop=True)
 
 
-def head_counts(trials: pd.DataFrame, costs: pd.DataFrame, rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
+def head_counts(trials: pd.DataFrame, costs: pd.DataFrame, rows: Sequence[PublishedRow]) -> pd.DataFrame:
     """Figure 3: test top-1 (percent; mean, its 95 % t-interval, seeds) and images per second by series and head count.
 
     `rows` are published rows with a head count; finished trials only.
@@ -39,14 +40,14 @@ def head_counts(trials: pd.DataFrame, costs: pd.DataFrame, rows: Sequence[Mappin
     top1, speed = finished_top1(trials), speeds(trials, costs)
     points = [
         {
-            "series": row["row"],
-            "heads": row["heads"],
-            "placement": row["placement"],
-            **_mean_with_interval(top1[str(row["placement"])]),
-            "images_per_second": speed.get(str(row["placement"]), np.nan),
+            "series": row.row,
+            "heads": row.heads,
+            "placement": row.placement,
+            **_mean_with_interval(top1[row.placement]),
+            "images_per_second": speed.get(row.placement, np.nan),
         }
         for row in rows
-        if row["heads"] is not None and row["placement"] in top1
+        if row.heads is not None and row.placement in top1
     ]
     columns = ["series", "heads", "placement", "mean", "low", "high", "seeds", "images_per_second"]
     return pd.DataFrame(points, columns=columns)

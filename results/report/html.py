@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from results.report.tables import main_device
+from results.settings import StudySettings
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Section:
     drawings: list[Drawing] = field(default_factory=list)
 
 
-def page(title: str, trials: pd.DataFrame, settings: dict, sections: list[Section], legend: str) -> bytes:
+def page(title: str, trials: pd.DataFrame, settings: StudySettings, sections: list[Section], legend: str) -> bytes:
     """The page; while trials run it asks the browser to read it again every minute."""
     from jinja2 import Environment, StrictUndefined
 
@@ -53,15 +54,14 @@ def page(title: str, trials: pd.DataFrame, settings: dict, sections: list[Sectio
     ).encode()
 
 
-def _facts(trials: pd.DataFrame, settings: dict) -> dict[str, str]:
+def _facts(trials: pd.DataFrame, settings: StudySettings) -> dict[str, str]:
     """How the rows came to be."""
-    recipe, data = settings["recipe"], settings["data"]
     candidates, seeds = trials["candidate"].nunique(), trials["seed"].nunique()
     facts = {
-        "space": f"{settings['space']} on {settings['backbone']}",
-        "data": f"{data['name']}, fingerprint {data['fingerprint']}",
-        "recipe": f"{recipe['name']}: {settings['budget']} epochs at {recipe['img_size']} px",
-        "begun with": recipe.get("init") or "",
+        "space": f"{settings.space} on {settings.backbone}",
+        "data": f"{settings.data_name}, fingerprint {settings.data_fingerprint}",
+        "recipe": f"{settings.recipe_name}: {settings.budget} epochs at {settings.img_size} px",
+        "begun with": settings.init or "",
         "trials": f"{len(trials)}: {candidates} candidates, up to {seeds} seeds each",
         "device": main_device(trials),
         "torch": ", ".join(sorted(set(trials["torch"]) - {""})),

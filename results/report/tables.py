@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields, replace
 
 import pandas as pd
 
 from results.report.column_docs import TABLE
+from results.settings import PublishedRow
 from results.statistics.comparison import MARGIN, Comparison, compare
 
 
 def result_table(
     trials: pd.DataFrame,
     costs: pd.DataFrame,
-    rows: Sequence[Mapping[str, object]],
+    rows: Sequence[PublishedRow],
     paper: pd.DataFrame,
     margin: float = MARGIN,
 ) -> pd.DataFrame:

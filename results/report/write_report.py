@@ -17,6 +17,7 @@ from results.report.column_docs import NOTES, TABLE, to_parquet
 from results.report.html import Drawing, Section, page
 from results.report.tables import main_device, result_table
 from results.report.typeset import plain, to_latex, to_markdown, typeset
+from results.settings import PublishedRow, StudySettings
 from results.statistics import effects
 from results.statistics.comparison import ALPHA, MARGIN
 from results.store import Study
@@ -94,13 +95,13 @@ def _alone(folder: Folder) -> Iterator[None]:
 def make_report(study: Study, margin: float = MARGIN) -> Report:
     """The report of `study` in memory. ValueError where its settings or rows cannot be read."""
     trials, costs, settings, report = study.trials(), study.costs(), study.settings(), Report(_legend(margin))
-    if "report" not in settings:
+    if not settings.baseline:
         raise ValueError(f"study {study.name!r} was begun by an older version of this code: run its command again")
     title = f"{study.name}: {_data(settings)}"
     for name, rows in _tables(trials, settings).items():
         table = result_table(trials, costs, rows, paper.published(name), margin)
         stem = report.add_table(name, table, typeset(table), _caption(name, settings, main_device(trials)))
-        if any(row["heads"] for row in rows):
+        if any(row.heads for row in rows):
             _add_head_counts(report, trials, costs, rows, title, stem)
     _add_curves(report, study, trials, settings, title)
     _add_effects(report, trials, settings, title)
@@ -108,21 +109,23 @@ def make_report(study: Study, margin: float = MARGIN) -> Report:
     return report
 
 
-def _tables(trials: pd.DataFrame, settings: dict) -> dict[str, list[dict]]:
+def _tables(trials: pd.DataFrame, settings: StudySettings) -> dict[str, list[PublishedRow]]:
     """The rows of each table: the published ones, and those of the trials that are in none."""
-    rows, baseline = settings["report"]["rows"], settings["report"]["baseline"]
-    tables = {name: [row for row in rows if row["table"] == name] for name in dict.fromkeys(r["table"] for r in rows)}
-    known = {row["placement"] for row in rows}
+    rows, baseline = settings.rows, settings.baseline
+    tables = {name: [row for row in rows if row.table == name] for name in dict.fromkeys(r.table for r in rows)}
+    known = {row.placement for row in rows}
     best = trials.assign(top1=trials["top1"].fillna(0)).groupby("placement")[["epoch", "top1"]].max()
     others = [str(name) for name in best.sort_values(["epoch", "top1"], ascending=False).index if name not in known]
     if set(others) - {baseline}:
         names = dict.fromkeys([baseline, *others])
-        tables[SEARCHED] = [{"row": name, "heads": None, "placement": name, "baseline": baseline} for name in names]
+        tables[SEARCHED] = [
+            PublishedRow(table=SEARCHED, row=name, heads=None, placement=name, baseline=baseline) for name in names
+        ]
     return tables
 
 
 def _add_head_counts(
-    report: Report, trials: pd.DataFrame, costs: pd.DataFrame, rows: list[dict], title: str, stem: str
+    report: Report, trials: pd.DataFrame, costs: pd.DataFrame, rows: list[PublishedRow], title: str, stem: str
 ) -> None:
     counts = figure_data.head_counts(trials, costs, rows)
     if counts.empty:
@@ -143,13 +146,13 @@ def _slope(row: Any) -> str:
     return f"{row.slope:+.2f} [{row.low:+.2f}, {row.high:+.2f}], {row.verdict}"
 
 
-def _add_curves(report: Report, study: Study, trials: pd.DataFrame, settings: dict, title: str) -> None:
-    published = list(dict.fromkeys(row["placement"] for row in settings["report"]["rows"]))
+def _add_curves(report: Report, study: Study, trials: pd.DataFrame, settings: StudySettings, title: str) -> None:
+    published = list(dict.fromkeys(row.placement for row in settings.rows))
     curves = figure_data.learning_curves(trials, study.epochs(), published)
     if curves.empty:
         return
     report.sections.append(Section("Learning curves and trade-offs", "Means over seeds."))
-    rungs, caption = settings["report"]["rungs"], "Validation top-1; bands from the lowest to the highest seed."
+    rungs, caption = list(settings.rungs), "Validation top-1; bands from the lowest to the highest seed."
     drawing = figures.draw_learning_curves(curves, rungs, title)
     report.add_figure("learning_curves", curves, "learning_curves", drawing, caption)
     front = figure_data.trade_offs(trials, study.costs(), published)
@@ -158,8 +161,8 @@ def _add_curves(report: Report, study: Study, trials: pd.DataFrame, settings: di
         report.add_figure("trade_offs", front, "trade_offs", figures.draw_trade_offs(front, title), caption)
 
 
-def _add_effects(report: Report, trials: pd.DataFrame, settings: dict, title: str) -> None:
-    baseline = settings["report"]["baseline"]
+def _add_effects(report: Report, trials: pd.DataFrame, settings: StudySettings, title: str) -> None:
+    baseline = settings.baseline
     main, pairs = effects.main_effects(trials, baseline), effects.interactions(trials, baseline)
     share = effects.importance(trials, baseline)
     report.files |= {
@@ -179,24 +182,23 @@ def _add_effects(report: Report, trials: pd.DataFrame, settings: dict, title: st
         report.sections.append(Section("Which pair of stages matters", "Points beyond both effects.", plain(pairs)))
 
 
-def _data(settings: dict) -> str:
-    recipe = settings["recipe"]
-    return f"{settings['data']['name']} at {recipe['img_size']} px, recipe {recipe['name']}"
+def _data(settings: StudySettings) -> str:
+    return f"{settings.data_name} at {settings.img_size} px, recipe {settings.recipe_name}"
 
 
-def _start(settings: dict) -> str:
+def _start(settings: StudySettings) -> str:
     """What the trials began with, if not with random weights."""
-    init = settings["recipe"].get("init")
+    init = settings.init
     return f" from weights {init} (which favour the token mixers that they hold)" if init else ""
 
 
-def _epochs(settings: dict) -> str:
-    return f"{settings['budget']} epoch{'s' if settings['budget'] > 1 else ''}"
+def _epochs(settings: StudySettings) -> str:
+    return f"{settings.budget} epoch{'s' if settings.budget > 1 else ''}"
 
 
-def _caption(table: str, settings: dict, device: str) -> str:
+def _caption(table: str, settings: StudySettings, device: str) -> str:
     return (
-        f"Ours: {settings['backbone']} on {_data(settings)}{_start(settings)}, {_epochs(settings)}, mean ± sd over the "
+        f"Ours: {settings.backbone} on {_data(settings)}{_start(settings)}, {_epochs(settings)}, mean ± sd over the "
         f"seeds that ran to the end; images/s at inference: {device or 'not measured'}. {paper.SAYS.get(table, '')}"
     ).rstrip()
 

@@ -10,6 +10,7 @@ from orchestrate import main
 from orchestrate import parser as command_line
 from orchestrator.plan import make_plan, pending_trials
 from results.records import EpochRecord
+from results.settings import PublishedRow
 from searchspace.candidate import MIXERS, Candidate
 from searchspace.spaces import SearchSpace
 from tests.support.paths import ROOT
@@ -49,7 +50,7 @@ def test_the_same_images_under_another_name_are_the_same_data(tmp_path):
         begun.study.begin(begun.settings())
         renamed = replace(renamed, data=replace(renamed.data, name="elsewhere"))
         renamed.study.begin(renamed.settings())
-    assert renamed.study.settings()["data"]["name"] == "elsewhere"
+    assert renamed.study.settings().data_name == "elsewhere"
 
 
 def test_a_trial_without_all_of_its_rows_is_pending(tmp_path):
@@ -78,23 +79,23 @@ def test_the_repository_knows_its_commit():
 
 
 def test_the_rows_of_the_paper_travel_with_the_settings():
-    rows = plan(space="heads").settings()["report"]["rows"]
+    rows = plan(space="heads").settings().rows
     assert len(rows) == 24
-    assert rows[2] == {
-        "table": "Figure 3",
-        "row": "CSKA, head dim follows",
-        "heads": 4,
-        "placement": "dwconv-cska.h4-attn-attn",
-        "baseline": "dwconv-cska-attn-attn",
-    }
+    assert rows[2] == PublishedRow(
+        table="Figure 3",
+        row="CSKA, head dim follows",
+        heads=4,
+        placement="dwconv-cska.h4-attn-attn",
+        baseline="dwconv-cska-attn-attn",
+    )
 
 
 def test_what_rows_are_called_may_change_within_a_study(tmp_path):
     begun = plan("--results", str(tmp_path))
     with begun.study.owned():
-        begun.study.begin(begun.settings() | {"report": {"rows": [], "baseline": "", "rungs": []}})
+        begun.study.begin(replace(begun.settings(), rows=(), rungs=()))
         begun.study.begin(begun.settings())
-    assert len(begun.study.settings()["report"]["rows"]) == 7
+    assert len(begun.study.settings().rows) == 7
 
 
 def test_a_published_candidate_that_cannot_be_built_is_left_out(monkeypatch):
@@ -116,8 +117,8 @@ def test_a_space_of_ones_own_trains_its_baseline_and_is_known_by_its_text(tmp_pa
     first = plan(space=str(tmp_path / "mine.py"))
     assert [str(candidate) for candidate in first.candidates] == ["caformer_micro-dwconv-dwconv-attn-attn"]
     assert first.study.name == "mine"
-    assert re.fullmatch("[0-9a-f]{8}", first.settings()["space_file"])
-    assert plan().settings()["space_file"] is None
+    assert re.fullmatch("[0-9a-f]{8}", first.settings().space_file)
+    assert plan().settings().space_file is None
 
 
 @pytest.mark.parametrize(
@@ -172,7 +173,7 @@ def test_how_trials_are_chosen_may_change_within_a_study(tmp_path):
         begun.study.begin(begun.settings())
         begun.study.write("trials", record.key, [record])
         later.study.begin(later.settings())
-    assert later.study.settings()["search"]["sampler"] == "tpe"
+    assert later.study.settings().search["sampler"] == "tpe"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
-import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
@@ -82,15 +81,14 @@ def test_a_name_that_is_not_one_folder_is_refused(name, tmp_path):
 
 def test_other_settings_are_refused_with_the_difference(study):
     study.write("trials", "k", [trial_record(key="k")])
-    other = study.settings()
-    other["recipe"] = {**other["recipe"], "img_size": 64}
+    other = replace(study.settings(), recipe={**study.settings().recipe, "img_size": 64})
     with pytest.raises(ValueError, match=r"begun with recipe\.img_size 32, now 64; choose another name with --study"):
         study.begin(other)
 
 
 def test_the_same_settings_are_taken_again(study):
     study.begin(study.settings())
-    assert study.settings()["backbone"] == "caformer_micro"
+    assert study.settings().backbone == "caformer_micro"
 
 
 def own(root: Path, ready, done) -> None:
@@ -196,7 +194,7 @@ def test_another_study_of_that_name_is_not_recorded_over(study, tmp_path):
     record = trial_record(status="done")
     study.write("trials", record.key, [record])
     study.publish(tmp_path / "r")
-    (study.folder.path / "study.json").write_text(json.dumps(study.settings() | {"budget": 9}))
+    study.folder.write("study.json", replace(study.settings(), budget=9).to_json())
     with pytest.raises(ValueError, match="budget 4, now 9"):
         study.publish(tmp_path / "r")
 
@@ -208,11 +206,11 @@ def test_a_running_study_is_not_recorded(study, tmp_path):
 
 
 def test_a_study_without_trials_may_be_begun_otherwise(study):
-    study.begin(study.settings() | {"budget": 9})
-    assert study.settings()["budget"] == 9
+    study.begin(replace(study.settings(), budget=9))
+    assert study.settings().budget == 9
     study.write("trials", "k", [trial_record(key="k")])
     with pytest.raises(ValueError, match="budget 9, now 4"):
-        study.begin(study.settings() | {"budget": 4})
+        study.begin(replace(study.settings(), budget=4))
 
 
 def test_a_recorded_study_is_not_gone_on_with(study, tmp_path):

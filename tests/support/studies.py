@@ -5,24 +5,28 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from results.records import EpochRecord, TrialRecord
+from results.settings import PublishedRow, StudySettings
 from results.store import Study
 from storage.folder import Folder
 
 BASE = "dwconv-dwconv-attn-attn"
-REPORT = {
-    "rows": [{"table": "Table 5", "row": "none", "heads": None, "placement": BASE, "baseline": BASE}],
-    "baseline": BASE,
-    "rungs": [2],
-}
+SETTINGS = StudySettings(
+    space="s",
+    backbone="caformer_micro",
+    data_name="d",
+    data_fingerprint="0",
+    recipe={"name": "r", "img_size": 32},
+    budget=4,
+    rows=(PublishedRow(table="Table 5", row="none", heads=None, placement=BASE, baseline=BASE),),
+    baseline=BASE,
+    rungs=(2,),
+)
 
 
 def begun(name: str, root: str | Path | Folder) -> Study:
     study = Study(name, root)
     with study.owned():
-        recipe, data = {"name": "r", "img_size": 32}, {"name": "d", "fingerprint": "0"}
-        study.begin(
-            {"space": "s", "backbone": "caformer_micro", "recipe": recipe, "budget": 4, "data": data, "report": REPORT}
-        )
+        study.begin(SETTINGS)
     return study
 
 

@@ -324,7 +324,7 @@ def test_a_plan_holds_the_weights_and_its_trials_are_others(tmp_path):
 def test_tables_say_what_their_trials_began_with(study, tmp_path):
     settings = study.settings()
     with study.owned():
-        study.begin({**settings, "recipe": {**settings["recipe"], "init": "weights-0123abcd"}})
+        study.begin(replace(settings, recipe={**settings.recipe, "init": "weights-0123abcd"}))
         record = trial_record(BASE, status="done", top1=90.0, test_top1=90.0)
         study.write("trials", record.key, [record])
     assert "recipe r from weights weights-0123abcd (which favour" in make_report(study).markdown[0]

@@ -5,6 +5,7 @@ from scipy import stats
 
 from results.report import figures
 from results.report.figure_data import head_counts, head_trends, learning_curves, trade_offs
+from results.settings import PublishedRow
 
 BASE = "dwconv-dwconv-attn-attn"
 
@@ -28,7 +29,7 @@ def costs(**speeds):
 
 
 def row(placement, heads, series="CSKA"):
-    return {"row": series, "heads": heads, "placement": placement}
+    return PublishedRow(table="Figure 3", row=series, heads=heads, placement=placement, baseline=BASE)
 
 
 def test_learning_curves_average_seeds():

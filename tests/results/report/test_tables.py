@@ -7,12 +7,19 @@ from results.records import CostRecord
 from results.report import paper
 from results.report.column_docs import NOTES, TABLE, to_parquet
 from results.report.tables import finished_top1, result_table
+from results.settings import PublishedRow
 from searchspace.spaces import PLACEMENT
 from tests.support.studies import trial_record
 
 BASE, SKA2 = "dwconv-dwconv-attn-attn", "dwconv-ska-attn-attn"
 ROWS = [
-    {"row": row.row, "heads": row.heads, "placement": row.candidate.placement, "baseline": row.baseline.placement}
+    PublishedRow(
+        table=row.table,
+        row=row.row,
+        heads=row.heads,
+        placement=row.candidate.placement,
+        baseline=row.baseline.placement,
+    )
     for row in PLACEMENT.published_rows()
 ]
 

@@ -2,6 +2,7 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from base64 import b64decode
+from dataclasses import replace
 from io import BytesIO
 
 import pandas as pd
@@ -11,7 +12,7 @@ from results.__main__ import main
 from results.recorder import Recorder
 from results.report.updater import ReportUpdater
 from results.report.write_report import make_report, write_report
-from tests.support.studies import REPORT, after_epochs, trial_record
+from tests.support.studies import SETTINGS, after_epochs, trial_record
 
 BASE, OTHER = "dwconv-dwconv-attn-attn", "ska-dwconv-attn-attn"
 
@@ -68,7 +69,7 @@ def test_the_page_is_read_again_only_while_trials_run(reported, quiet):
 
 
 def test_names_from_outside_are_text_on_the_page(study):
-    study.begin(study.settings() | {"data": {"name": "<b>x</b>", "fingerprint": "0"}})
+    study.begin(replace(study.settings(), data_name="<b>x</b>"))
     page = make_report(study).files["report.html"].decode()
     assert "&lt;b&gt;x&lt;/b&gt;" in page
     assert "<b>x" not in page
@@ -89,9 +90,10 @@ def test_the_report_is_refreshed_by_a_process_of_its_own(reported, quiet):
 
 
 def test_a_study_of_an_older_version_asks_to_be_run_again(study, capsys):
-    settings = {name: value for name, value in study.settings().items() if name != "report"}
-    (study.folder.path / "study.json").write_text(json.dumps(settings))
+    settings = json.loads(study.folder.read("study.json"))
+    del settings["report"]
+    study.folder.write("study.json", json.dumps(settings).encode())
     assert main([study.name, "--results", str(study.folder.parent)]) == 2
     assert "run its command again" in capsys.readouterr().err
-    study.begin(settings | {"report": REPORT})
+    study.begin(SETTINGS)
     assert main([study.name, "--results", str(study.folder.parent)]) == 0
