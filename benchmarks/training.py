@@ -41,7 +41,14 @@ def noise(recipe: Recipe, classes: int, steps: int) -> InMemoryDataset:
     labels = np.arange(number, dtype=np.int64) % classes
     shape = (number, recipe.img_size, recipe.img_size, 3)
     images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    return InMemoryDataset("noise", images, labels, images[:classes], labels[:classes], tuple(map(str, range(classes))))
+    return InMemoryDataset(
+        name="noise",
+        classes=tuple(map(str, range(classes))),
+        train_images=images,
+        train_labels=labels,
+        test_images=images[:classes],
+        test_labels=labels[:classes],
+    )
 
 
 def ours(trainer: Trainer, images: Tensor, labels: Tensor) -> Callable[[], object]:

@@ -20,7 +20,8 @@ from scipy.stats import spearmanr
 
 from benchmarks.tabular import positive
 from searchspace.candidate import Candidate
-from trainers.data.in_memory import InMemoryDataset, load
+from trainers.data.in_memory import InMemoryDataset
+from trainers.data.open_dataset import load_in_memory
 from trainers.recipes import CIFAR10_CURVES
 
 Floats = NDArray[np.float64]
@@ -94,7 +95,7 @@ def train(data: InMemoryDataset, placements: list[str], epochs: int) -> pd.DataF
 
 def first_images(where: str) -> InMemoryDataset:
     """The first training images of CIFAR-10."""
-    data = load(where, CIFAR10_CURVES.img_size)
+    data = load_in_memory(where, CIFAR10_CURVES.img_size)
     return replace(data, train_images=data.train_images[:IMAGES], train_labels=data.train_labels[:IMAGES])
 
 

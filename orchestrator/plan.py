@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from results.records import TrialRecord
     from results.settings import StudySettings
     from results.store import Study
-    from trainers.data.in_memory import InMemoryDataset
-    from trainers.data.streamed import StreamedDataset
+    from trainers.data.dataset import ImageDataset
     from trainers.warm_start import Weights
 
 
@@ -42,7 +41,7 @@ class StudyPlan:
 
     space: SearchSpace
     recipe: Recipe
-    data: InMemoryDataset | StreamedDataset
+    data: ImageDataset
     candidates: list[Candidate]  # what is trained in any case: published first, then the baseline
     seeds: int
     study: Study
@@ -129,8 +128,8 @@ class StudyPlan:
 def make_plan(args: argparse.Namespace) -> StudyPlan:
     """Check the command line and load the data; ValueError or OSError in one line if it cannot be done."""
     from results.store import Study
-    from trainers.data.in_memory import validation_split
-    from trainers.data.streamed import open_dataset
+    from trainers.data.open_dataset import open_dataset
+    from trainers.data.splits import validation_split
 
     for name, least in (("seeds", 1), ("trials", 0), ("gpus_per_trial", 0), ("cpus_per_trial", 1)):
         if (value := getattr(args, name)) is not None and not value >= least:

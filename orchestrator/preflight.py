@@ -17,9 +17,8 @@ from results.store import Study
 from searchspace.candidate import Candidate
 from storage.folder import Folder
 from trainers.cost import Cost, count_all, measure, share_here
+from trainers.data.dataset import ImageDataset
 from trainers.data.decoding_estimate import DecodingEstimate, decoding_speed
-from trainers.data.in_memory import InMemoryDataset
-from trainers.data.streamed import StreamedDataset
 from trainers.recipes import Recipe
 from trainers.resources import Resources
 
@@ -30,7 +29,6 @@ LISTED = 1000  # candidates of a space that --list prints; of a larger one only 
 ASSUMED_SD = 0.5  # points of top-1 between seeds, where the study has none to measure it on
 CHECKPOINT = 12  # bytes a parameter: fp32 weights and two moments
 ROWS = 30_000  # bytes of a trial's rows
-Data = InMemoryDataset | StreamedDataset
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ class Speed:
         self,
         flops: int,
         recipe: Recipe,
-        data: Data,
+        data: ImageDataset,
         epochs: int,
         ranks: int = 1,
         loader: DecodingEstimate | None = None,
@@ -78,7 +76,7 @@ class Preflight:
     """A recipe on some data, `sizes` (parameters and FLOPs) of each candidate, `costs` of at least the extremes."""
 
     recipe: Recipe
-    data: Data
+    data: ImageDataset
     sizes: Mapping[str, tuple[int, int]]
     costs: Sequence[Cost | CostRecord]
     side_by_side: int  # trials that run at a time
@@ -206,7 +204,7 @@ def print_list(plan: StudyPlan, cpus: int | None, gpus: float | None) -> None:
         ]
     except RuntimeError as error:  # a GPU that is too small
         raise ValueError(f"costs cannot be measured: {str(error).splitlines()[0]}") from error
-    decoding = decoding_speed(plan.data, plan.recipe) if isinstance(plan.data, StreamedDataset) else None
+    decoding = decoding_speed(plan.data, plan.recipe)
     preflight = Preflight(
         plan.recipe, plan.data, sizes, costs, side_by_side, share.ranks, _loader(decoding, costs, share)
     )
@@ -215,14 +213,14 @@ def print_list(plan: StudyPlan, cpus: int | None, gpus: float | None) -> None:
 
 def print_preflight(plan: StudyPlan, asked: list[TrialRecord], pending: list[TrialRecord], cluster: Cluster) -> None:
     """What the pending trials will take."""
-    if isinstance(plan.data, StreamedDataset):  # until it is known how many keep up
+    if plan.data.streamed:  # until it is known how many keep up
         cluster.workers = max(cluster.share.threads - 1, int(cluster.share.device == "cuda"))
     counts = count_all(list(dict.fromkeys([*_candidates(asked), *plan.candidates])), *plan.shape())
     sizes = {str(candidate): size for candidate, size in counts.items()}
     if not (costs := measure_costs(plan, cluster, extremes(sizes))):
         return
     try:
-        decoding = cluster.decoding_speed(plan.data, plan.recipe) if isinstance(plan.data, StreamedDataset) else None
+        decoding = cluster.decoding_speed(plan.data, plan.recipe)
     except RuntimeError as error:  # an image that cannot be decoded: trials will say the same, each in its row
         decoding = None
         print(f"decoding not measured: {error}", file=sys.stderr)

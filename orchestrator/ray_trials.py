@@ -30,8 +30,8 @@ from searchspace.candidate import Candidate
 from searchspace.user_space import VARIABLE
 from storage.folder import DISK_ERRORS
 from trainers.cost import Cost, measure
+from trainers.data.dataset import ImageDataset
 from trainers.data.decoding_estimate import decoding_speed
-from trainers.data.streamed import StreamedDataset
 from trainers.device import device_here
 from trainers.recipes import Recipe
 from trainers.resources import Resources
@@ -154,8 +154,13 @@ class Cluster:
         """The cost of a candidate in a trial's share, asked for while nothing else runs. RuntimeError if it fails."""
         return self._call(measure, candidate, recipe, channels, num_classes, self.share)
 
-    def decoding_speed(self, data: StreamedDataset, recipe: Recipe) -> float:
-        """Images per second that one process of a trial's node decodes. RuntimeError if it fails."""
+    def decoding_speed(self, data: ImageDataset, recipe: Recipe) -> float | None:
+        """Images per second that one process of a trial's node decodes; None for images in memory.
+
+        RuntimeError if an image cannot be decoded.
+        """
+        if not data.streamed:
+            return None
         return self._call(decoding_speed, data, recipe)
 
     def _call(self, work: Any, *arguments: Any) -> Any:

@@ -27,7 +27,14 @@ def shapes() -> InMemoryDataset:
     draw = np.random.default_rng(0)
     labels = np.arange(96) % 2
     images = (draw.integers(0, 100, (96, 16, 16, 1)) + 120 * labels[:, None, None, None]).astype(np.uint8)
-    return InMemoryDataset("shapes", images[:64], labels[:64], images[64:], labels[64:], ("dark", "bright"))
+    return InMemoryDataset(
+        name="shapes",
+        classes=("dark", "bright"),
+        train_images=images[:64],
+        train_labels=labels[:64],
+        test_images=images[64:],
+        test_labels=labels[64:],
+    )
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ UNLOADED = {
     "trainers.recipes": (*HEAVY, *NUMBERS),
     "trainers.trial_task": ("torch", "timm", "ray"),
     "trainers.__main__": (*HEAVY, *NUMBERS),
+    "trainers.data.open_dataset": HEAVY,
     "schedulers": (*HEAVY, *NUMBERS),
     "schedulers.search": ("torch", "timm", "ray"),
     "results.store": HEAVY,

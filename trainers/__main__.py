@@ -81,7 +81,7 @@ def _train(args: argparse.Namespace) -> int:
 
     from torch import OutOfMemoryError
 
-    from trainers.data.streamed import open_dataset
+    from trainers.data.open_dataset import open_dataset
     from trainers.resources import here
     from trainers.run_trial import RankDiedError, Run, run
     from trainers.warm_start import warm_start

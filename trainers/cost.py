@@ -123,7 +123,15 @@ def _noise(recipe: Recipe, channels: int, num_classes: int) -> InMemoryDataset:
     labels = np.arange(number, dtype=np.int64) % 2
     shape = (number, recipe.img_size, recipe.img_size, channels)
     images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    return InMemoryDataset("noise", images, labels, images[:2], labels[:2], tuple(map(str, range(num_classes))))
+    classes = tuple(map(str, range(num_classes)))
+    return InMemoryDataset(
+        name="noise",
+        classes=classes,
+        train_images=images,
+        train_labels=labels,
+        test_images=images[:2],
+        test_labels=labels[:2],
+    )
 
 
 def _images_per_second(run: Callable[[], object], images: int) -> float:

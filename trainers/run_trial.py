@@ -12,8 +12,7 @@ import torch
 
 from searchspace.candidate import Candidate
 from storage.folder import Folder
-from trainers.data.in_memory import InMemoryDataset
-from trainers.data.streamed import StreamedDataset
+from trainers.data.dataset import ImageDataset
 from trainers.device import device_name
 from trainers.rank_context import RankContext
 from trainers.recipes import Recipe
@@ -36,7 +35,7 @@ class Run:
 
     candidate: str
     recipe: Recipe
-    data: InMemoryDataset | StreamedDataset
+    data: ImageDataset
     seed: int
     folder: Folder | None
     share: Resources

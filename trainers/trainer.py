@@ -18,8 +18,7 @@ from searchspace.candidate import Candidate
 from storage.folder import Folder
 from trainers.checkpoint import DAMAGE, checkpoints, note, save_checkpoint
 from trainers.data.batch_loaders import INTERPOLATION, Batch, make_batch_loader
-from trainers.data.in_memory import InMemoryDataset
-from trainers.data.streamed import StreamedDataset
+from trainers.data.dataset import ImageDataset
 from trainers.metadata import CheckpointMetadata
 from trainers.rank_context import RankContext
 from trainers.recipes import Recipe
@@ -64,7 +63,7 @@ class Trainer:
         self,
         candidate: Candidate,
         recipe: Recipe,
-        data: InMemoryDataset | StreamedDataset,
+        data: ImageDataset,
         seed: int,
         folder: Folder | None = None,
         device: str | None = None,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from storage.folder import Folder
-from trainers.data.in_memory import InMemoryDataset
-from trainers.data.streamed import StreamedDataset
+from trainers.data.dataset import ImageDataset
 from trainers.recipes import Recipe
 from trainers.resources import Resources
 from trainers.run_trial import Result, Run, run
@@ -17,7 +16,7 @@ class Trial:
     def setup(
         self,
         config: dict,
-        data: InMemoryDataset | StreamedDataset,
+        data: ImageDataset,
         recipe: Recipe,
         checkpoints: Folder,
         share: Resources,

@@ -20,7 +20,7 @@ from storage.folder import Folder
 from tests.support.paths import ROOT
 from tests.support.studies import trial_record
 from trainers.checkpoint import DAMAGE, checkpoints
-from trainers.data.in_memory import load
+from trainers.data.open_dataset import load_in_memory
 from trainers.recipes import DIGITS
 from trainers.trainer import Trainer
 
@@ -191,7 +191,7 @@ def test_a_pickle_in_place_of_a_checkpoint_is_never_loaded(tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     folder = Folder(tmp_path / "checkpoints")
     candidate, recipe = Candidate.parse("caformer_micro-dwconv-dwconv-attn-attn"), DIGITS.cut(1)
-    data = load("digits", 32)
+    data = load_in_memory("digits", 32)
     next(Trainer(candidate, recipe, data, 0, folder).epochs())
     (folder.path / "epoch-0001" / file).write_bytes(pickle.dumps(Trap()))
     assert list(checkpoints(folder, "cpu")) == []

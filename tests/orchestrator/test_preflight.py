@@ -26,7 +26,14 @@ RECIPE = replace(DIGITS, val_fraction=0.1)
 def data():
     """A thousand images to train on, a hundred of them held out, and two hundred to test on."""
     images, labels = np.zeros((1000, 1, 1, 1), np.uint8), np.arange(1000) % 2
-    return InMemoryDataset("none", images, labels, images[:200], labels[:200], ("a", "b"))
+    return InMemoryDataset(
+        name="none",
+        classes=("a", "b"),
+        train_images=images,
+        train_labels=labels,
+        test_images=images[:200],
+        test_labels=labels[:200],
+    )
 
 
 def lines(data, study, asked, **changes):

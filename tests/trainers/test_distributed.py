@@ -15,7 +15,7 @@ import torch
 
 from storage.folder import Folder
 from tests.support.paths import ROOT
-from trainers.data.streamed import find
+from trainers.data.open_dataset import open_streamed
 from trainers.distributed import results_of_ranks
 from trainers.rank_context import RankContext
 from trainers.resources import Resources
@@ -109,7 +109,7 @@ def test_an_image_that_cannot_be_decoded_is_named_by_ranks_as_by_one(task, tmp_p
             for number in range(6):
                 (tmp_path / split / label / f"{number}.png").write_bytes(b"no image")
     streamed = replace(task.recipe, streamed=True, batch_size=4)
-    broken = replace(task, recipe=streamed, data=find(str(tmp_path)), share=Resources(ranks=2))
+    broken = replace(task, recipe=streamed, data=open_streamed(str(tmp_path)), share=Resources(ranks=2))
     with pytest.raises(ValueError, match="cannot be decoded: not an image"):
         next(results_of_ranks(broken))
 
@@ -188,10 +188,10 @@ def test_a_single_image_that_does_not_fit_is_an_error(task, little_memory):
 
 def main(folder: Path) -> None:
     """Two ranks that train for long; their process ids in a file."""
-    from trainers.data.in_memory import load
+    from trainers.data.open_dataset import load_in_memory
     from trainers.recipes import DIGITS
 
-    task = Run(CANDIDATE, DIGITS, load("digits", 32), 0, None, Resources(ranks=2), until=12)
+    task = Run(CANDIDATE, DIGITS, load_in_memory("digits", 32), 0, None, Resources(ranks=2), until=12)
     results = results_of_ranks(task)
     next(results)
     (folder / "part").write_text(" ".join(str(child.pid) for child in active_children()))

@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 from searchspace.candidate import Candidate
 from storage.folder import Folder
 from trainers.__main__ import main
-from trainers.data.streamed import find
+from trainers.data.open_dataset import open_streamed
 from trainers.recipes import ABLATION
 from trainers.resources import here
 from trainers.run_trial import Run, run
@@ -36,7 +36,7 @@ def pictures(tmp_path):
 
 
 def test_the_recipe_of_the_ablations_from_training_to_timm(pictures, tmp_path, capsys):
-    checkpoints, recipe, data = tmp_path / "checkpoints", ABLATION.cut(2), find(str(pictures))
+    checkpoints, recipe, data = tmp_path / "checkpoints", ABLATION.cut(2), open_streamed(str(pictures))
     assert (data.num_train, data.num_test, len(data.classes)) == (16, 8, 8)
     first = next(run(Run(CANDIDATE, recipe, data, 0, Folder(checkpoints), here(1), until=2)))
     assert first["history"][0]["lr"] == pytest.approx(1e-6)

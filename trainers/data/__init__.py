@@ -1,1 +1,1 @@
-"""Data sets, their batches and their augmentation."""
+"""Data sets: how images are found, decoded, augmented and made into batches."""

@@ -16,8 +16,10 @@ from torch.utils.data import DataLoader, Dataset
 
 import searchspace.torchvision_ops  # noqa: F401
 from trainers.data.augment import draw_flips, draw_shifts, flipped, shifted
-from trainers.data.in_memory import Array, InMemoryDataset, validation_split
-from trainers.data.streamed import StreamedDataset
+from trainers.data.dataset import Array, ImageDataset
+from trainers.data.in_memory import InMemoryDataset
+from trainers.data.splits import validation_split
+from trainers.data.streamed import ImageReader, StreamedDataset
 from trainers.rank_context import RankContext
 from trainers.recipes import Recipe
 
@@ -36,9 +38,7 @@ class BatchLoader(ABC):
     mean: tuple[float, ...]  # of pixels between 0 and 1
     std: tuple[float, ...]
 
-    def __init__(
-        self, data: InMemoryDataset | StreamedDataset, recipe: Recipe, device: torch.device, team: RankContext
-    ) -> None:
+    def __init__(self, data: ImageDataset, recipe: Recipe, device: torch.device, team: RankContext) -> None:
         self.recipe, self.device, self.team = recipe, device, team
         self.kept, self.held_out = map(np.array, validation_split(data.train_labels, recipe.val_fraction))
         least = team.size * (2 if recipe.mixes else 1)
@@ -76,11 +76,12 @@ class BatchLoader(ABC):
 
 
 def make_batch_loader(
-    data: InMemoryDataset | StreamedDataset, recipe: Recipe, device: torch.device, team: RankContext, workers: int = 0
+    data: ImageDataset, recipe: Recipe, device: torch.device, team: RankContext, workers: int = 0
 ) -> BatchLoader:
     """The feed for the kind of data set that `data` is; `workers` are the processes that decode."""
     if isinstance(data, StreamedDataset):
         return StreamedLoader(data, recipe, device, team, workers)
+    assert isinstance(data, InMemoryDataset)
     return InMemoryLoader(data, recipe, device, team)
 
 
@@ -154,22 +155,24 @@ class StreamedLoader(BatchLoader):
         order = torch.randperm(len(self.kept), generator=draw).numpy()
         starts = range(0, self.steps * number, number)
         chosen = [self.kept[order[start + part.numpy()]].tolist() for start in starts for part in parts]
-        decoded = TransformedImages(self.data.train, training_transform(self.recipe), seed)
+        decoded = TransformedImages(
+            self.data.train_images, self.data.train_labels, training_transform(self.recipe), seed
+        )
         for count, (images, labels) in enumerate(self._load(decoded, chosen)):
             # What decodes here and not in a worker has drawn from the same generators.
             seed_everything(_drawn(seed, "pass", count, self.team.rank))
             yield self.mixed(self.erase(images) if self.erase else images, labels)
 
     def validate(self, size: int) -> Iterator[Batch]:
-        return self._share(self.data.train, self.held_out, size)
+        return self._share(self.data.train_images, self.data.train_labels, self.held_out, size)
 
     def test(self, size: int) -> Iterator[Batch]:
-        return self._share(self.data.test, np.arange(len(self.data.test)), size)
+        return self._share(self.data.test_images, self.data.test_labels, np.arange(self.data.num_test), size)
 
-    def _share(self, rows: Any, indices: Array, size: int) -> Iterator[Batch]:
+    def _share(self, images: ImageReader, labels: Array, indices: Array, size: int) -> Iterator[Batch]:
         mine = indices[self.team.rank :: self.team.size]
         chosen = [mine[start : start + size].tolist() for start in range(0, len(mine), size)]
-        return self._load(TransformedImages(rows, evaluation_transform(self.recipe)), chosen)
+        return self._load(TransformedImages(images, labels, evaluation_transform(self.recipe)), chosen)
 
     def _load(self, decoded: TransformedImages, chosen: list[list[int]]) -> Iterator[Batch]:
         on_gpu = self.device.type == "cuda"
@@ -183,16 +186,21 @@ class StreamedLoader(BatchLoader):
 class TransformedImages(Dataset):
     """Transformed images and labels. With a seed, an image's draws depend on it and the image's index alone."""
 
-    def __init__(self, rows: Any, transform: Callable[[Image.Image], Any], seed: int | None = None) -> None:
-        self.rows, self.transform, self.seed = rows, transform, seed
+    def __init__(
+        self, images: ImageReader, labels: Array, transform: Callable[[Image.Image], Any], seed: int | None = None
+    ) -> None:
+        self.images = images
+        self.labels = labels
+        self.transform = transform
+        self.seed = seed
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[Any, int]:
         if self.seed is not None:
             seed_everything(_drawn(self.seed, index))
-        return self.transform(self.rows.read(index)), int(self.rows.labels[index])
+        return self.transform(self.images.read(index)), int(self.labels[index])
 
 
 def training_transform(recipe: Recipe) -> Callable[[Image.Image], Any]:

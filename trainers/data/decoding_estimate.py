@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trainers.data.batch_loaders import TransformedImages, training_transform
+from trainers.data.dataset import ImageDataset
 from trainers.data.streamed import StreamedDataset
 from trainers.recipes import Recipe
 from trainers.resources import Resources
@@ -17,9 +18,11 @@ SAMPLE, LONGEST = 256, 2.0  # images at most, and seconds, of which the speed is
 SPARE = 1.2  # times what the model takes, since images differ
 
 
-def decoding_speed(data: StreamedDataset, recipe: Recipe) -> float:
-    """Images per second that one process reads, decodes and transforms for training."""
-    decoded = TransformedImages(data.train, training_transform(recipe), seed=0)
+def decoding_speed(data: ImageDataset, recipe: Recipe) -> float | None:
+    """Images per second that one process reads, decodes and transforms for training; None for images in memory."""
+    if not isinstance(data, StreamedDataset):
+        return None
+    decoded = TransformedImages(data.train_images, data.train_labels, training_transform(recipe), seed=0)
     indices = np.random.default_rng(0).permutation(len(decoded))[: SAMPLE + 1].tolist()
     decoded[indices[0]]  # opens what stays open
     start, number = time.perf_counter(), 0

@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader
 
 import searchspace.torchvision_ops  # noqa: F401
 from trainers.data.batch_loaders import TransformedImages
-from trainers.data.in_memory import InMemoryDataset, load
-from trainers.data.streamed import StreamedDataset, find
+from trainers.data.dataset import ImageDataset
+from trainers.data.open_dataset import load_in_memory, open_streamed
 from trainers.device import device_name
 from trainers.export.load import restore
 from trainers.metadata import CheckpointMetadata, Scores
@@ -48,21 +48,21 @@ def validate(where: str, data: str, img_size: int | None, batch_size: int, worke
 
 def batches_of(
     data: str, origin: CheckpointMetadata, img_size: int, batch_size: int, workers: int | None
-) -> tuple[InMemoryDataset | StreamedDataset, Batches]:
+) -> tuple[ImageDataset, Batches]:
     """A data set, and its test images as uint8 (B, C, H, W) with labels. ValueError if the model is not for them."""
     if not origin.streamed:
-        images = load(data, img_size)
+        images = load_in_memory(data, img_size)
         _refuse_others(images, origin)
         pixels = torch.from_numpy(images.test_images.copy()).permute(0, 3, 1, 2)
         labels = torch.from_numpy(images.test_labels.copy())
         return images, zip(pixels.split(batch_size), labels.split(batch_size), strict=True)
-    stream = find(data)
+    stream = open_streamed(data)
     _refuse_others(stream, origin)
     transform = create_transform(
         img_size, interpolation=origin.interpolation, crop_pct=origin.crop_pct, use_prefetcher=True
     )
     workers = (os.cpu_count() or 1) if workers is None else workers
-    decoded = TransformedImages(stream.test, transform)
+    decoded = TransformedImages(stream.test_images, stream.test_labels, transform)
     return stream, DataLoader(decoded, batch_size, num_workers=workers, collate_fn=fast_collate)
 
 
@@ -105,16 +105,14 @@ def _normalised(batches: Batches, origin: CheckpointMetadata, device: torch.devi
         yield floats.contiguous(memory_format=torch.channels_last), labels.to(device)
 
 
-def _recorded(
-    origin: CheckpointMetadata, facts: Scores, images: InMemoryDataset | StreamedDataset, img_size: int
-) -> list[str]:
+def _recorded(origin: CheckpointMetadata, facts: Scores, images: ImageDataset, img_size: int) -> list[str]:
     """What the training read on the same images, if they are the same."""
     if images.fingerprint != origin.data_fingerprint or img_size != origin.img_size or facts.test_top1 is None:
         return []
     return [f"recorded in training: test top-1 {facts.test_top1:.2f} %"]
 
 
-def _refuse_others(images: InMemoryDataset | StreamedDataset, origin: CheckpointMetadata) -> None:
+def _refuse_others(images: ImageDataset, origin: CheckpointMetadata) -> None:
     if images.channels != origin.channels:
         given, wanted = ("gray images" if number == 1 else "RGB" for number in (images.channels, origin.channels))
         raise ValueError(f"{images.name} has {given}, the model takes {wanted}")

@@ -15,7 +15,7 @@ from PIL import Image
 
 from searchspace.candidate import Candidate
 from storage.folder import Folder
-from trainers.data.streamed import find
+from trainers.data.open_dataset import open_streamed
 from trainers.recipes import ABLATION
 from trainers.trainer import Trainer
 
@@ -54,29 +54,29 @@ def trained(recipe, data, **options):
 
 def test_a_folder_is_listed_and_not_decoded(folder):
     (folder / "val" / "dark" / "0.jpeg").write_bytes(b"no image")
-    data = find(str(folder))
+    data = open_streamed(str(folder))
     assert data.classes == ("bright", "dark")
     assert (data.num_train, data.num_test) == (40, 8)
-    assert data.train.labels.tolist() == [0] * 20 + [1] * 20
-    assert data.train.read(0).size == (20, 24)
+    assert data.train_labels.tolist() == [0] * 20 + [1] * 20
+    assert data.train_images.read(0).size == (20, 24)
     with pytest.raises(ValueError, match=r"dark/0\.jpeg cannot be decoded: not an image"):
-        data.test.read(4)
+        data.test_images.read(4)
 
 
 def test_the_fingerprint_sees_names_and_sizes(folder):
-    before = find(str(folder)).fingerprint
-    assert find(str(folder)).fingerprint == before
+    before = open_streamed(str(folder)).fingerprint
+    assert open_streamed(str(folder)).fingerprint == before
     (folder / "train" / "dark" / "0.jpeg").write_bytes(jpeg(0, 0) + b"\0")
-    assert find(str(folder)).fingerprint != before
+    assert open_streamed(str(folder)).fingerprint != before
 
 
 def test_the_number_of_loader_workers_changes_nothing(folder, recipe):
-    data = find(str(folder))
+    data = open_streamed(str(folder))
     assert trained(recipe, data, workers=2) == trained(recipe, data, workers=0)
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(folder, recipe, tmp_path):
-    data, checkpoints = find(str(folder)), Folder(tmp_path / "checkpoints")
+    data, checkpoints = open_streamed(str(folder)), Folder(tmp_path / "checkpoints")
     whole = trained(recipe, data)
     next(Trainer(CANDIDATE, recipe, data, 0, checkpoints).epochs())
     torch.rand(7)
@@ -84,7 +84,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(folder, recipe, tmp_path):
 
 
 def test_an_epoch_sees_every_training_image_once(folder, recipe):
-    trainer = Trainer(CANDIDATE, replace(recipe, mixup=0.0, cutmix=0.0, batch_size=4), find(str(folder)), 0)
+    trainer = Trainer(CANDIDATE, replace(recipe, mixup=0.0, cutmix=0.0, batch_size=4), open_streamed(str(folder)), 0)
     labels = torch.cat([labels for _, labels in trainer.feed.train(trainer.parts, seed=1)])
     assert len(labels) == 36  # 38 that are not held out, in whole batches
     assert sorted([*trainer.feed.kept, *trainer.feed.held_out]) == list(range(40))
@@ -99,22 +99,22 @@ def test_a_pass_of_a_cpu_is_smaller_than_a_gpus():
 def test_what_a_folder_lacks_is_said(folder, split):
     (folder / split).rename(folder / "spare")
     with pytest.raises(FileNotFoundError, match=r"has neither a train/ folder|has train but neither test nor val"):
-        find(str(folder))
+        open_streamed(str(folder))
 
 
 def test_an_empty_class_is_named(folder):
     for path in (folder / "train" / "dark").iterdir():
         path.unlink()
     with pytest.raises(FileNotFoundError, match=r"no images in .*dark"):
-        find(str(folder))
+        open_streamed(str(folder))
 
 
 def test_hugging_face_data_need_a_package_and_a_folder(monkeypatch):
     with pytest.raises(ValueError, match="names no folder to download to"):
-        find("hfds/some/name")
+        open_streamed("hfds/some/name")
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(ValueError, match=r"pip install '\.\[hf\]'"):
-        find("hfds/some/name:/tmp/x")
+        open_streamed("hfds/some/name:/tmp/x")
 
 
 @pytest.fixture
@@ -132,16 +132,16 @@ def hub(tmp_path):
 
 
 def test_a_hugging_face_data_set_is_read_by_timms_reader(hub, recipe):
-    data = find(f"hfds/{hub}:{hub}/cache")
+    data = open_streamed(f"hfds/{hub}:{hub}/cache")
     assert data.classes == ("dark", "bright")
     assert (data.num_train, data.num_test) == (40, 8)
-    assert data.train.labels.tolist() == [0, 1] * 20
+    assert data.train_labels.tolist() == [0, 1] * 20
     assert trained(recipe, data, workers=1) == trained(recipe, data)
 
 
 def test_a_hugging_face_data_set_that_is_nowhere_is_named(hub):
     with pytest.raises(ValueError, match="data set 'nobody/nothing' cannot be read"):
-        find(f"hfds/nobody/nothing:{hub}/cache")
+        open_streamed(f"hfds/nobody/nothing:{hub}/cache")
 
 
 def shard(path, samples):
@@ -169,15 +169,15 @@ def shards(tmp_path):
 
 
 def test_webdataset_shards_are_read_in_place(shards):
-    data = find(str(shards))
+    data = open_streamed(str(shards))
     assert data.classes == ("0", "1")
     assert (data.num_train, data.num_test) == (40, 20)
-    assert data.train.labels.tolist() == [0, 1] * 20
-    assert np.array_equal(np.asarray(data.train.read(21)), np.asarray(Image.open(io.BytesIO(jpeg(101, 1)))))
+    assert data.train_labels.tolist() == [0, 1] * 20
+    assert np.array_equal(np.asarray(data.train_images.read(21)), np.asarray(Image.open(io.BytesIO(jpeg(101, 1)))))
 
 
 def test_training_on_shards_is_training_on_their_images(shards, recipe):
-    data = find(str(shards))
+    data = open_streamed(str(shards))
     assert trained(recipe, data, workers=1) == trained(recipe, data)
 
 
@@ -192,16 +192,16 @@ def test_training_on_shards_is_training_on_their_images(shards, recipe):
 def test_a_shard_that_is_not_as_webdataset_has_them_is_named(shards, files, message):
     shard(shards / "small-train-0001.tar", [("0", files)])
     with pytest.raises(ValueError, match=r"small-train-0001\.tar: " + message):
-        find(str(shards))
+        open_streamed(str(shards))
 
 
 def test_a_broken_shard_is_named(shards):
     (shards / "small-val-0000.tar").write_bytes(b"broken")
     with pytest.raises(ValueError, match=r"small-val-0000\.tar is not a readable tar file"):
-        find(str(shards))
+        open_streamed(str(shards))
 
 
 def test_shards_without_a_test_split_are_refused(shards):
     (shards / "small-val-0000.tar").rename(shards / "small-0000.tar")
     with pytest.raises(FileNotFoundError, match=r"\.tar shards, but none with test or val in its name"):
-        find(str(shards))
+        open_streamed(str(shards))

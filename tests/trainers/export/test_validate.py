@@ -10,8 +10,7 @@ from searchspace.candidate import Candidate
 from storage.folder import Folder
 from tests.support.checkpoints import write_checkpoint
 from trainers.__main__ import main
-from trainers.data.in_memory import load
-from trainers.data.streamed import find
+from trainers.data.open_dataset import open_dataset
 from trainers.export.validate import Accuracy, accuracy, table
 from trainers.trainer import Trainer
 
@@ -49,7 +48,7 @@ def refused(capsys, *arguments: str) -> str:
 @pytest.mark.parametrize("streamed", [False, True])
 def test_top1_is_what_the_trainer_read_and_recorded(folder, quick, tmp_path, capsys, streamed):
     recipe = replace(quick, streamed=streamed)
-    data = find(folder) if streamed else load(folder, recipe.img_size)
+    data = open_dataset(folder, recipe)
     trainer = Trainer(CANDIDATE, recipe, data, 0, Folder(tmp_path / "run"), "cpu")
     list(trainer.epochs())
     top1 = trainer.test()

@@ -1,0 +1,149 @@
+"""Images in a folder for each class: `train/<class>/...` and `test/<class>/...` (or `val/`), in memory or streamed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence, Sized
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from trainers.data.dataset import Array
+from trainers.data.decoding import IMAGE_SUFFIXES, decode_image, stack_squares
+from trainers.data.in_memory import DecodedSplit, InMemoryDataset
+from trainers.data.splits import find_test_split
+from trainers.data.streamed import LISTING_THREADS, ImageReader, StreamedDataset
+
+
+@dataclass(frozen=True)
+class ClassFolders:
+    """The two splits of a data set, and the class names, which are the folders of the training split, sorted."""
+
+    train: Path
+    test: Path
+    classes: tuple[str, ...]
+
+    @classmethod
+    def find(cls, folder: Path) -> ClassFolders:
+        """FileNotFoundError if a split has no class folders; ValueError if only the test split has some class."""
+        train = folder / "train"
+        test = find_test_split(folder)
+        classes = _class_names(train)
+        unknown = sorted(set(_class_names(test)) - set(classes))
+        if unknown:
+            raise ValueError(f"{test} has class {unknown[0]!r}, which {train} lacks")
+        return cls(train, test, tuple(classes))
+
+
+@dataclass(frozen=True, eq=False)
+class FileReader(ImageReader):
+    """Images as files below `root`. The relative names are an array of bytes, since a million of them is pickled."""
+
+    root: str
+    names: Array
+
+    def read(self, index: int) -> Image.Image:
+        path = Path(self.root, os.fsdecode(self.names[index]))
+        return decode_image(path, path).convert("RGB")
+
+
+def load_class_folders(folder: Path, img_size: int) -> InMemoryDataset:
+    """Every image below `folder`, decoded. FileNotFoundError or ValueError names what is missing or corrupt."""
+    found = ClassFolders.find(folder)
+    train_files = [_sorted_by_folder(found.train / name) for name in found.classes]
+    if not any(train_files):
+        raise FileNotFoundError(f"no images in {found.train}")
+    _require_every_class(found, train_files)
+    train = _decode_split(train_files, img_size)
+    test_files = [_sorted_by_folder(found.test / name) for name in found.classes]
+    if not any(test_files):
+        raise FileNotFoundError(f"no images in {found.test}")
+    test = _decode_split(test_files, img_size)
+    return InMemoryDataset.of_splits(folder.resolve().name, found.classes, train, test)
+
+
+def open_class_folders(folder: Path) -> StreamedDataset:
+    """The images below `folder`, listed but not decoded. FileNotFoundError or ValueError names what is missing."""
+    found = ClassFolders.find(folder)
+    train_files = _list_classes(found.train, found.classes)
+    _require_every_class(found, train_files)
+    test_files = _list_classes(found.test, found.classes)
+    digest = hashlib.blake2b(repr(list(found.classes)).encode(), digest_size=4)
+    digest.update(repr(train_files).encode())
+    digest.update(repr(test_files).encode())
+    return StreamedDataset(
+        name=folder.name,
+        classes=found.classes,
+        train_images=_file_reader(found.train, found.classes, train_files),
+        train_labels=_labels(train_files),
+        test_images=_file_reader(found.test, found.classes, test_files),
+        test_labels=_labels(test_files),
+        listing_fingerprint=digest.hexdigest(),
+    )
+
+
+def _class_names(split: Path) -> list[str]:
+    names = [path.name for path in split.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    if not names:
+        raise FileNotFoundError(f"{split} has no class folders")
+    return sorted(names)
+
+
+def _require_every_class(found: ClassFolders, train_files: Sequence[Sized]) -> None:
+    """FileNotFoundError if a class has no image to train on."""
+    for name, files in zip(found.classes, train_files, strict=True):
+        if not files:
+            raise FileNotFoundError(f"no images in {found.train / name}")
+
+
+def _image_paths(folder: Path) -> Iterator[str]:
+    """Image files anywhere below `folder`, linked folders included, in no order. Hidden files are left out."""
+    for root, _, names in os.walk(folder, followlinks=True):
+        for name in names:
+            if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith("."):
+                yield os.path.join(root, name)
+
+
+def _sorted_by_folder(folder: Path) -> list[Path]:
+    """The image files below a class folder; those of a subfolder stay together."""
+    return sorted(Path(path) for path in _image_paths(folder))
+
+
+def _names_and_sizes(folder: Path) -> list[tuple[str, int]]:
+    """The image files below a class folder, sorted: relative name, and size in bytes."""
+    files = []
+    for path in _image_paths(folder):
+        name = os.path.relpath(path, folder)
+        files.append((name, os.stat(path).st_size))
+    return sorted(files)
+
+
+def _list_classes(split: Path, classes: Sequence[str]) -> list[list[tuple[str, int]]]:
+    """`_names_and_sizes` of each class; a class that the split lacks has no images."""
+    with ThreadPoolExecutor(LISTING_THREADS) as pool:
+        return list(pool.map(_names_and_sizes, [split / name for name in classes]))
+
+
+def _labels(files_of_classes: Sequence[Sized]) -> Array:
+    """(n,) int64: the index of its class for each image, class by class."""
+    counts = [len(files) for files in files_of_classes]
+    return np.repeat(np.arange(len(counts)), counts)
+
+
+def _decode_split(files_of_classes: list[list[Path]], img_size: int) -> DecodedSplit:
+    paths = chain.from_iterable(files_of_classes)
+    images = stack_squares((decode_image(path, path) for path in paths), img_size)
+    return DecodedSplit(images, _labels(files_of_classes))
+
+
+def _file_reader(split: Path, classes: Sequence[str], listing: list[list[tuple[str, int]]]) -> FileReader:
+    names = []
+    for class_name, files in zip(classes, listing, strict=True):
+        for file, _ in files:
+            names.append(os.fsencode(f"{class_name}/{file}"))
+    return FileReader(str(split), np.array(names, dtype=bytes))

@@ -1,0 +1,34 @@
+"""Training, validation and test splits: what they are called on disk, and how the validation split is drawn."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from trainers.data.dataset import Array
+
+TEST_SPLITS = ("test", "val")  # names of the split to test on, the preferred one first
+
+
+def find_test_split(folder: Path, suffix: str = "") -> Path:
+    """The path `test<suffix>` in `folder`, or else `val<suffix>`. FileNotFoundError if there is neither."""
+    paths = [folder / f"{name}{suffix}" for name in TEST_SPLITS]
+    for path in paths:
+        if path.exists():
+            return path
+    raise FileNotFoundError(f"{folder} has train{suffix} but neither {paths[0].name} nor {paths[1].name}")
+
+
+def validation_split(labels: Array, val_fraction: float) -> tuple[list[int], list[int]]:
+    """Indices to train on and indices held out for validation: stratified by class, and the same for every trial.
+
+    Every class is in both, so that more than `val_fraction` may be held out. ValueError if a class has too few images.
+    """
+    from sklearn.model_selection import train_test_split  # slow to import
+
+    num_classes = len(np.unique(labels))
+    num_held_out = max(math.ceil(val_fraction * len(labels)), num_classes)
+    train, held_out = train_test_split(range(len(labels)), test_size=num_held_out, stratify=labels, random_state=0)
+    return train, held_out

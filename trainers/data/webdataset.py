@@ -1,0 +1,124 @@
+"""WebDataset shards (`name-train-0000.tar`: `key.jpg` beside `key.cls`), read in place without extracting them.
+
+An index of where each image lies in its file makes shards as random-access as a folder, so that epochs are repeatable.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tarfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from trainers.data.dataset import Array, numbered_classes
+from trainers.data.decoding import IMAGE_SUFFIXES, decode_image
+from trainers.data.splits import TEST_SPLITS
+from trainers.data.streamed import LISTING_THREADS, ImageReader, StreamedDataset
+
+
+@dataclass(frozen=True, eq=False)
+class ShardReader(ImageReader):
+    """Images as members of tar files. `locations` (n, 3): each one's file (its index), offset and size in bytes."""
+
+    files: tuple[str, ...]
+    locations: Array
+
+    def read(self, index: int) -> Image.Image:
+        number, offset, size = self.locations[index]
+        with open(self.files[number], "rb") as file:
+            file.seek(offset)
+            content = file.read(size)
+        return decode_image(io.BytesIO(content), f"{self.files[number]}: image at byte {offset}").convert("RGB")
+
+
+def open_shards(folder: Path) -> StreamedDataset:
+    """The shards in `folder`; a shard's name says its split. ValueError or FileNotFoundError names what is wrong."""
+    train_files, test_files = _shards_of_splits(folder)
+    train_images, train_labels = _index_split(train_files)
+    test_images, test_labels = _index_split(test_files)
+    digest = hashlib.blake2b(digest_size=4)
+    for images, labels in ((train_images, train_labels), (test_images, test_labels)):
+        names_and_sizes = [(os.path.basename(file), os.path.getsize(file)) for file in images.files]
+        digest.update(repr(names_and_sizes).encode())
+        digest.update(images.locations.tobytes())
+        digest.update(labels.tobytes())
+    return StreamedDataset(
+        name=folder.resolve().name,
+        classes=numbered_classes(train_labels),
+        train_images=train_images,
+        train_labels=train_labels,
+        test_images=test_images,
+        test_labels=test_labels,
+        listing_fingerprint=digest.hexdigest(),
+    )
+
+
+def _shards_of_splits(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The shards to train on and those to test on, sorted by name. FileNotFoundError if there are none of a split."""
+    files = sorted(folder.resolve().glob("*.tar"))
+    train = [file for file in files if "train" in file.name]
+    test: list[Path] = []
+    for split in TEST_SPLITS:
+        if not test:
+            test = [file for file in files if split in file.name and file not in train]
+    for found, names in ((train, "train"), (test, " or ".join(TEST_SPLITS))):
+        if not found:
+            raise FileNotFoundError(f"{folder} has {len(files)} .tar shards, but none with {names} in its name")
+    return train, test
+
+
+def _index_split(files: list[Path]) -> tuple[ShardReader, Array]:
+    """A reader of all images in these shards, and their labels (n,) as int64."""
+    with ThreadPoolExecutor(LISTING_THREADS) as pool:
+        samples_of_shards = list(pool.map(_index_shard, files))
+    rows = []
+    for number, samples in enumerate(samples_of_shards):
+        for offset, size, label in samples:
+            rows.append((number, offset, size, label))
+    table = np.array(rows, dtype=np.int64).reshape(len(rows), 4)
+    reader = ShardReader(tuple(map(str, files)), table[:, :3].copy())
+    return reader, table[:, 3].copy()
+
+
+def _index_shard(file: Path) -> list[tuple[int, int, int]]:
+    """Offset in the file, size in bytes, and label of each image, in the order of the file."""
+    try:
+        with tarfile.open(file, "r:") as tar, file.open("rb") as content:
+            samples = _members_by_key(tar)
+            return [_locate_image(file, key, members, content) for key, members in samples.items()]
+    except (tarfile.TarError, OSError) as error:
+        raise ValueError(f"{file} is not a readable tar file: {error}") from error
+
+
+def _members_by_key(tar: tarfile.TarFile) -> dict[str, dict[str, tarfile.TarInfo]]:
+    """The files of each sample by suffix. A sample's key is its files' common path up to the first dot of the name."""
+    samples: dict[str, dict[str, tarfile.TarInfo]] = {}
+    for member in tar:
+        if not member.isfile():
+            continue
+        folder, name = os.path.split(member.name)
+        stem, _, suffix = name.partition(".")
+        key = f"{folder}/{stem}".strip("/")
+        samples.setdefault(key, {})[suffix.lower()] = member
+    return samples
+
+
+def _locate_image(
+    file: Path, key: str, members: dict[str, tarfile.TarInfo], content: io.BufferedReader
+) -> tuple[int, int, int]:
+    """Offset, size and label of one sample's image. ValueError if it is not one image and a whole number as label."""
+    images = [member for suffix, member in members.items() if f".{suffix}" in IMAGE_SUFFIXES]
+    if len(images) != 1 or "cls" not in members:
+        found = ", ".join(sorted(members))
+        raise ValueError(f"{file}: sample {key!r} has {found}, expected one image and a .cls")
+    content.seek(members["cls"].offset_data)
+    label = content.read(min(members["cls"].size, 20)).strip()
+    if not label.isdigit():
+        raise ValueError(f"{file}: sample {key!r}: label {label!r}, expected a whole number")
+    return images[0].offset_data, images[0].size, int(label)
