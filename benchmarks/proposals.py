@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 import schedulers.samplers.gp_kernel  # noqa: F401  before the clocks start: no proposal is charged for the import
 from schedulers.encoded_space import EncodedSpace, Observation
-from schedulers.samplers.simple import SAMPLERS, make_sampler
+from schedulers.samplers.registry import SAMPLERS, make_sampler
 
 
 def think(name: str, points: EncodedSpace, trials: int) -> list[float]:
@@ -29,7 +29,7 @@ def think(name: str, points: EncodedSpace, trials: int) -> list[float]:
         point = sampler.propose(points, seen)
         seconds.append(time.perf_counter() - start)
         assert point is not None
-        seen.append(Observation(point=point, value=float(90 + values[point] + rng.normal(0, 0.2))))
+        seen.append(Observation(index=point, value=float(90 + values[point] + rng.normal(0, 0.2))))
     return seconds
 
 

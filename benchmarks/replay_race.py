@@ -141,10 +141,10 @@ def replay(instance: Instance, race: Race, budget: int, repeat: int) -> Replay:
     rng = np.random.default_rng(repeat)
     runs: dict[int, list[float]] = {}
     spent = 0
-    while spent < budget and (candidate := race.next(instance.points, runs, ())) is not None:
+    while spent < budget and (candidate := race.next_candidate(instance.points, runs, ())) is not None:
         runs.setdefault(candidate, []).append(float(instance.truth[candidate] + rng.normal(0, instance.sd)))
         spent += 1
-    end = race.standing(instance.points, runs)
+    end = race.state(instance.points, runs)
     assert end.leader is not None
     right = bool(instance.right(np.array(end.leader)))
     regret = float(instance.truth.max() - instance.truth[end.leader])

@@ -28,11 +28,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.tabular import positive
-from schedulers.budget import Budget
-from schedulers.encoded_space import EncodedSpace
+from schedulers.budget import Budget, BudgetAccount
+from schedulers.encoded_space import CandidatePool, EncodedSpace
+from schedulers.rung_search import RungSearch
 from schedulers.rungs import RULES, Rungs
-from schedulers.samplers.simple import make_sampler
-from schedulers.search import BudgetAccount, Job, Name, Pool, RungSearch, TrialState
+from schedulers.samplers.registry import make_sampler
+from schedulers.search import Job, TrialName, TrialState, TrialStatus
 
 CURVES = Path(__file__).with_name("curves_cifar10.parquet")
 FACTOR = 3  # one trial in so many passes a rung, ours and Ray's
@@ -67,32 +68,51 @@ def levels(epochs: int) -> tuple[int, ...]:
     return (*rungs, epochs)
 
 
-def ours(curves: Curves, order: list[int], workers: int, rule: type[Rungs]) -> Finished:
-    """The product's own search over trials that arrive in this order."""
-    points = EncodedSpace(np.arange(len(order))[:, None], (False,))
-    pool = Pool([str(trial) for trial in order], points)
-    rungs = rule(levels(curves.shape[1]), FACTOR)
-    unlimited = BudgetAccount(Budget(math.inf, "epochs"))
-    search = RungSearch(pool, make_sampler("grid", 0), rungs, [], len(order), 1, (), purse=unlimited)
-    trials: dict[Name, TrialState] = {}
-    live: dict[Name, Job] = {}
+def our_search(curves: Curves, order: list[int], workers: int, *, rule: type[Rungs]) -> Finished:
+    """The product's own search over trials that arrive in this order; all active trials run one epoch in turn."""
+    epochs = curves.shape[1]
+    space = EncodedSpace(np.arange(len(order))[:, None], (False,))
+    search = RungSearch(
+        pool=CandidatePool([str(trial) for trial in order], space),
+        sampler=make_sampler("grid", 0),
+        rungs=rule(levels(epochs), FACTOR),
+        required=[],
+        proposals=len(order),
+        seeds=1,
+        exempt=(),
+        account=BudgetAccount(Budget(math.inf, "epochs")),
+    )
+    trials: dict[TrialName, TrialState] = {}
+    active_jobs: dict[TrialName, Job] = {}
     spent = 0
     while True:
-        while len(live) < workers and (job := search.next(trials, live)):
-            live[job.name] = job
-            trials[job.name] = TrialState(top1=trials[job.name].top1 if job.name in trials else ())
-        if not live:
+        _start_jobs(search, trials, active_jobs, workers)
+        if not active_jobs:
             return
-        for name, job in list(live.items()):
-            trial, epoch = int(name[0]), len(trials[name].top1) + 1
+        for name, job in list(active_jobs.items()):
+            trial = int(name.candidate)
+            epoch = len(trials[name].top1) + 1
             spent += 1
-            over = epoch == job.until
-            status = "running" if not over else "done" if epoch == curves.shape[1] else "paused"
+            status: TrialStatus = "running"
+            if epoch == job.until:
+                status = "done" if epoch == epochs else "paused"
+                del active_jobs[name]
             trials[name] = TrialState(status=status, top1=tuple(curves[trial, :epoch]))
-            if over:
-                del live[name]
             if status == "done":
                 yield spent, trial
+
+
+def _start_jobs(
+    search: RungSearch, trials: dict[TrialName, TrialState], active_jobs: dict[TrialName, Job], workers: int
+) -> None:
+    """Give every idle worker a job, as long as the search has one."""
+    while len(active_jobs) < workers:
+        job = search.next_job(trials, active_jobs)
+        if job is None:
+            return
+        active_jobs[job.name] = job
+        top1 = trials[job.name].top1 if job.name in trials else ()
+        trials[job.name] = TrialState(top1=top1)
 
 
 def rays(curves: Curves, order: list[int], workers: int, factor: int = FACTOR) -> Finished:
@@ -131,7 +151,7 @@ def everything(curves: Curves, order: list[int], workers: int) -> Finished:
 
 def rules() -> dict[str, Callable[[Curves, list[int], int], Finished]]:
     """What is compared, by name. Ray's with its own default factor too, whose rungs lie further apart."""
-    own = {name: partial(ours, rule=rule) for name, rule in RULES.items() if name != "none"}
+    own = {name: partial(our_search, rule=rule) for name, rule in RULES.items() if name != "none"}
     return {"Ray's ASHA": rays, f"Ray's, 1/{RAYS}": partial(rays, factor=RAYS), **own, "everything": everything}
 
 

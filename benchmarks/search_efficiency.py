@@ -34,7 +34,7 @@ from benchmarks.plain import PLAIN
 from benchmarks.tabular import Table, confidence, positive
 from results.report.figures import COLOURS, WIDTH, files, styled
 from schedulers.encoded_space import Observation
-from schedulers.samplers.simple import SAMPLERS, make_sampler
+from schedulers.samplers.registry import SAMPLERS, make_sampler
 
 REPEATS = 30
 COUNTS = (10, 20, 30, 50, 100, 150)
@@ -84,7 +84,7 @@ def run_ours(name: str, run: Run, evaluations: int, seed: int) -> None:
     for _ in range(evaluations):
         row = sampler.propose(run.table.points, seen)
         assert row is not None
-        seen.append(Observation(point=row, value=run.evaluate(row)))
+        seen.append(Observation(index=row, value=run.evaluate(row)))
         run.recommend(sampler.recommend(run.table.points, seen))
 
 

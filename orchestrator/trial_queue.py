@@ -9,11 +9,14 @@ import numpy as np
 from orchestrator.plan import StudyPlan
 from results.recorder import Recorder
 from results.records import TrialRecord
-from schedulers.encoded_space import EncodedSpace
+from schedulers.budget import BudgetAccount
+from schedulers.encoded_space import CandidatePool, EncodedSpace
+from schedulers.race_search import RaceSearch
 from schedulers.racing import Race
+from schedulers.rung_search import RungSearch
 from schedulers.rungs import RULES
-from schedulers.samplers.simple import make_sampler
-from schedulers.search import BudgetAccount, Job, Name, Pool, RaceSearch, RungSearch, Search, TrialState
+from schedulers.samplers.registry import make_sampler
+from schedulers.search import Job, Search, TrialName, TrialState
 from searchspace.candidate import Candidate
 from searchspace.encoding import levels
 from trainers.cost import count_all
@@ -26,7 +29,7 @@ class TrialQueue:
 
     def __init__(self, plan: StudyPlan, search: Search, recorder: Recorder) -> None:
         self.plan, self.search, self.recorder = plan, search, recorder
-        self.live: dict[Name, Job] = {}
+        self.live: dict[TrialName, Job] = {}
         for record in list(recorder.records.values()):
             if record.status == "running" and not record.error:  # one that failed is run again
                 self._settle(record)
@@ -36,12 +39,12 @@ class TrialQueue:
         curve = self.recorder.curves[record.key]
         if curve and not np.isfinite(curve[-1]):
             self.recorder.on_end(record.key, "diverged")
-        elif record.epoch in self.plan.rungs() and record.candidate not in spared_candidates(self.plan):
+        elif record.epoch in self.plan.rungs() and record.candidate not in exempt_candidates(self.plan):
             self.recorder.on_end(record.key, "paused")
 
     def next(self) -> tuple[TrialRecord, int] | None:
         """A trial and the epochs that it is to have in all, or None: until one under way ends, or for good."""
-        if not (job := self.search.next(self.trials(), self.live)):
+        if not (job := self.search.next_job(self.trials(), self.live)):
             return None
         record = self.plan.trial(Candidate.parse(job.candidate), job.seed)
         if record.key not in self.recorder.records:
@@ -51,50 +54,53 @@ class TrialQueue:
 
     def over(self, record: TrialRecord) -> None:
         """The trial's job has ended, however."""
-        self.live.pop((record.candidate, record.seed))
+        self.live.pop(TrialName(record.candidate, record.seed))
 
     def waiting(self) -> bool:
         """Whether there is anything to train."""
-        return self.search.next(self.trials(), {}) is not None
+        return self.search.next_job(self.trials(), {}) is not None
 
     def outcome(self) -> str:
         """Why the search ended and with what, if that is not simply all that was asked for."""
         return self.search.outcome(self.trials())
 
-    def trials(self) -> dict[Name, TrialState]:
+    def trials(self) -> dict[TrialName, TrialState]:
         """Every trial of the study, in the order in which they began."""
-        return {(record.candidate, record.seed): self._state(record) for record in self.recorder.records.values()}
+        trials = {}
+        for record in self.recorder.records.values():
+            trials[TrialName(record.candidate, record.seed)] = self._state(record)
+        return trials
 
     def _state(self, record: TrialRecord) -> TrialState:
         curve = self.recorder.curves[record.key][: record.epoch]
-        return TrialState(status=record.status, top1=tuple(curve), elsewhere=record.reused_epochs or 0)  # type: ignore[arg-type]
+        imported_epochs = record.reused_epochs or 0
+        return TrialState(status=record.status, top1=tuple(curve), imported_epochs=imported_epochs)  # type: ignore[arg-type]
 
 
 def make_search(plan: StudyPlan) -> Search:
     """The search that a plan asks for."""
-    how, purse = plan.how, BudgetAccount(plan.how.budget)
+    how, account = plan.how, BudgetAccount(plan.how.budget)
     problems = plan.space.problems(plan.recipe.img_size) if how.race or how.proposals else {}
     proposable = [c for c in plan.space if c not in problems] if how.race or how.proposals else []
     held = map(Candidate.parse, plan.study.trials()["candidate"])
     costs = _costs(plan, [*proposable, *plan.candidates, *held]) if how.cost else {}
     pool = _pool(proposable, costs)
     if how.race:
-        return RaceSearch(pool, Race(how.race), plan.recipe.budget, purse)
+        return RaceSearch(pool, Race(how.race), plan.recipe.budget, account)
     return RungSearch(
         pool=pool,
         sampler=make_sampler(how.sampler, seed=0),
-        rungs=RULES[how.stopping]((*plan.rungs(), plan.recipe.budget), plan.recipe.rung_factor),
+        rungs=RULES[how.stopping]((*plan.rungs(), plan.recipe.budget), plan.recipe.rung_factor, costs),
         required=list(map(str, plan.candidates)),
         proposals=how.proposals,
         seeds=plan.seeds,
-        spared=spared_candidates(plan),
-        costs=costs,
-        purse=purse,
+        exempt=exempt_candidates(plan),
+        account=account,
     )
 
 
-def spared_candidates(plan: StudyPlan) -> set[str]:
-    """Those that no rung stops."""
+def exempt_candidates(plan: StudyPlan) -> set[str]:
+    """The candidates that never pause at a rung."""
     return set() if plan.how.stop_published else set(map(str, plan.candidates))
 
 
@@ -106,8 +112,8 @@ def _costs(plan: StudyPlan, candidates: Sequence[Candidate]) -> dict[str, float]
     return {str(c): float(flops if plan.how.cost == "flops" else params) for c, (params, flops) in counts.items()}
 
 
-def _pool(candidates: Sequence[Candidate], costs: dict[str, float]) -> Pool:
+def _pool(candidates: Sequence[Candidate], costs: dict[str, float]) -> CandidatePool:
     names, (rows, ordinal) = list(map(str, candidates)), levels(candidates)
     by_point = np.array([costs[name] for name in names]) if costs else None
     table = np.array(rows, dtype=np.int64).reshape(len(names), len(ordinal))  # also where there are none
-    return Pool(names, EncodedSpace(table, ordinal, by_point))
+    return CandidatePool(names, EncodedSpace(table, ordinal, by_point))

@@ -2,4 +2,4 @@
 
 # The keys of samplers.SAMPLERS and rungs.RULES, for command lines that should not wait for what those import.
 SAMPLER_NAMES = ("gp", "tpe", "evolution", "random", "grid")
-RULE_NAMES = ("asha", "pasha", "median", "none")
+RULE_NAMES = ("asha", "median", "none")

@@ -1,4 +1,4 @@
-"""A space as a sampler sees it: numbered points, and what is known of some of them."""
+"""A search space as numbers: what a sampler sees of the candidates, and what it has observed of some of them."""
 
 from __future__ import annotations
 
@@ -12,33 +12,48 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class EncodedSpace:
-    """Every candidate of a space, numbered from 0: its levels on each axis, and what it costs where that counts."""
+    """All candidates of a space, numbered from 0, with their levels on each axis and optionally their costs."""
 
     levels: NDArray[np.int64]  # (candidates, axes)
-    ordinal: tuple[bool, ...]  # by axis: whether its levels are in an order (head counts) or only differ (mixers)
+    ordinal: tuple[bool, ...]  # by axis: whether its levels have an order (head counts) or not (mixers)
     costs: NDArray[np.float64] | None = None  # (candidates,), lower is better; None: top-1 is the only objective
 
     def __len__(self) -> int:
         return len(self.levels)
 
 
+@dataclass(frozen=True)
+class CandidatePool:
+    """The candidates that a search may propose, by name and, in the same order, encoded."""
+
+    candidates: Sequence[str]
+    space: EncodedSpace
+
+    def indices(self) -> dict[str, int]:
+        """Each candidate's index in the encoded space."""
+        return {candidate: index for index, candidate in enumerate(self.candidates)}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Observation:
-    """A point that was proposed before, and its top-1 in percent once there is one."""
+    """A candidate that was proposed before, and its top-1 once there is one."""
 
-    point: int
+    index: int  # of the candidate in the encoded space
     status: Literal["running", "ended", "diverged"] = "ended"
-    value: float | None = None  # top-1, comparable with that of every other point; None while running or diverged
-    seeds: int = 1  # of which the value is the mean
+    value: float | None = None  # top-1 in percent, comparable between observations; None while running or diverged
+    seeds: int = 1  # number of seeds of which the value is the mean
 
 
 class Sampler(Protocol):
-    """Proposes the next point. What it says depends on nothing but what it is given, so a restart changes nothing."""
+    """Proposes candidates. Its answers depend on its arguments and its seed alone, so a restart changes nothing."""
 
-    def propose(self, points: EncodedSpace, seen: Sequence[Observation]) -> int | None:
-        """A point that is in none of `seen` (which is in the order of proposals), or None if there is none left."""
+    def propose(self, space: EncodedSpace, observations: Sequence[Observation]) -> int | None:
+        """The index of a candidate not yet observed, or None if there is none left.
+
+        The observations are in the order in which their candidates were proposed.
+        """
         ...
 
-    def recommend(self, points: EncodedSpace, seen: Sequence[Observation]) -> int:
-        """The point that is best after all that was seen. ValueError before any has a top-1."""
+    def recommend(self, space: EncodedSpace, observations: Sequence[Observation]) -> int:
+        """The index of the candidate judged best. Raises ValueError before any observation has a top-1."""
         ...

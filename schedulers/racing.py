@@ -179,7 +179,7 @@ class Race:
 
     confidence: float = 0.95
 
-    def next(self, points: EncodedSpace, runs: Runs, running: Sequence[int]) -> int | None:
+    def next_candidate(self, points: EncodedSpace, runs: Runs, running: Sequence[int]) -> int | None:
         """The candidate that gets one more seed, or None when the race is decided.
 
         `runs` are top-1 in percent by candidate, 0 for a run that diverged; `running` names one candidate a trial.
@@ -192,23 +192,23 @@ class Race:
         if not len(seeds.ran):
             return min(running, key=running.count)
         belief = believed(points, seeds)
-        standing = self._standing(belief, points, seeds)
+        standing = self._state(belief, points, seeds)
         if standing.decided:
             return None
         covariance = belief.covariance
         for candidate in running:
             covariance = _after(covariance, belief, candidate)
         racing = np.isin(belief.kept, standing.contenders)
-        return int(belief.kept[_most_telling(belief, covariance, racing)])
+        return int(belief.kept[_most_informative(belief, covariance, racing)])
 
-    def standing(self, points: EncodedSpace, runs: Runs) -> RaceState:
+    def state(self, points: EncodedSpace, runs: Runs) -> RaceState:
         """Leader, confidence, contenders: what may be said after these runs."""
         seeds = Seeds.of(runs)
         if not len(seeds.ran):
             return RaceState(None, 0.0, tuple(range(len(points))), float("nan"), False)
-        return self._standing(believed(points, seeds), points, seeds)
+        return self._state(believed(points, seeds), points, seeds)
 
-    def _standing(self, belief: Belief, points: EncodedSpace, seeds: Seeds) -> RaceState:
+    def _state(self, belief: Belief, points: EncodedSpace, seeds: Seeds) -> RaceState:
         ran = np.isin(belief.kept, seeds.ran)
         leader = int(np.argmax(np.where(ran, belief.mean, -np.inf)))
         doubts = belief.doubts(leader)
@@ -236,7 +236,7 @@ def _after(covariance: Floats, belief: Belief, candidate: int) -> Floats:
     return covariance - np.outer(column, column) / (column[place] + belief.sd**2)
 
 
-def _most_telling(belief: Belief, covariance: Floats, racing: NDArray[np.bool_]) -> int:
+def _most_informative(belief: Belief, covariance: Floats, racing: NDArray[np.bool_]) -> int:
     """Which of those racing leaves the least doubt about the likeliest best by its next run, if means stay."""
     best = int(np.argmax(belief.mean))
     learnt = (covariance[:, [best]] - covariance) ** 2 / (np.diagonal(covariance)[:, None] + belief.sd**2)

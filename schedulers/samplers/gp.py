@@ -15,7 +15,7 @@ from scipy import special
 
 from schedulers.encoded_space import EncodedSpace, Observation
 from schedulers.samplers.gp_posterior import Codes, Floats, Posterior, Told
-from schedulers.samplers.history import best_observed, generator, judged, unseen
+from schedulers.samplers.history import best_observed, ended_values, proposal_rng, unseen_mask
 
 INITIAL = (5, 10)  # the first proposals spread over the levels: one for each level of the longest axis, but within this
 FIRST_FIT = 2  # values
@@ -38,20 +38,20 @@ class GP:
         self._posterior: Posterior
 
     def propose(self, points: EncodedSpace, seen: Sequence[Observation]) -> int | None:
-        rng, free = generator(self.seed, seen), unseen(points, seen)
+        rng, free = proposal_rng(self.seed, seen), unseen_mask(points, seen)
         if not free.any():
             return None
         if len(seen) < _initial(points) or sum(past.status == "ended" for past in seen) < FIRST_FIT:
             return _spread(points, seen, free, rng)
         means, sd = self._believe(points, seen)
-        known = np.array([point for point, _ in judged(seen)])
+        known = np.array([point for point, _ in ended_values(seen)])
         gains = [expected_gain(points, mean, DOUBT * sd, known) for mean in means]
         return _pick(np.sum(gains, axis=0), free, rng)
 
     def recommend(self, points: EncodedSpace, seen: Sequence[Observation]) -> int:
         """The point with the highest mean among those that have a top-1. ValueError before one has."""
         best = best_observed(seen)
-        ended = [past.point for past in seen if past.status == "ended"]
+        ended = [past.index for past in seen if past.status == "ended"]
         if len(ended) < FIRST_FIT:
             return best
         means, _ = self._believe(points, seen)
@@ -62,7 +62,7 @@ class GP:
         if self._points is not points:
             self._points, self._codes, self._fitted = points, Codes.of(points), None
         known = np.array([past.status != "running" for past in seen])
-        pairs, told = judged(seen), [(past.point, past.seeds) for past in seen]
+        pairs, told = ended_values(seen), [(past.index, past.seeds) for past in seen]
         count = _fit_at(len(pairs))
         block = int(np.flatnonzero(known)[count - 1]) + 1
         self._condition(pairs[:count], told[:block], told[block:])
@@ -140,7 +140,7 @@ def _spread(
     points: EncodedSpace, seen: Sequence[Observation], free: NDArray[np.bool_], rng: np.random.Generator
 ) -> int:
     """A free point whose levels were proposed least often so far."""
-    taken = points.levels[[past.point for past in seen]]
+    taken = points.levels[[past.index for past in seen]]
     often = np.zeros(len(points))
     for axis, levels in enumerate(points.levels.T):
         values, place = np.unique(levels, return_inverse=True)

@@ -1,4 +1,4 @@
-"""What every sampler asks of the points that were proposed before."""
+"""Queries on the observations so far that several samplers share."""
 
 from __future__ import annotations
 
@@ -9,39 +9,42 @@ from numpy.typing import NDArray
 
 from schedulers.encoded_space import EncodedSpace, Observation
 
-Floats = NDArray[np.float64]
+
+def proposal_rng(seed: int, observations: Sequence[Observation]) -> np.random.Generator:
+    """A random generator for the next proposal alone, so that a restarted search draws the same numbers."""
+    return np.random.default_rng([seed, len(observations)])
 
 
-def generator(seed: int, seen: Sequence[Observation]) -> np.random.Generator:
-    """The randomness of one proposal. It lives no longer than that, so a restarted search draws the same."""
-    return np.random.default_rng([seed, len(seen)])
+def unseen_mask(space: EncodedSpace, observations: Sequence[Observation]) -> NDArray[np.bool_]:
+    """(candidates,): whether each candidate has not been proposed yet."""
+    unseen = np.ones(len(space), dtype=bool)
+    unseen[[observation.index for observation in observations]] = False
+    return unseen
 
 
-def unseen(points: EncodedSpace, seen: Sequence[Observation]) -> NDArray[np.bool_]:
-    """By point: whether it was not proposed yet."""
-    free = np.ones(len(points), dtype=bool)
-    free[[past.point for past in seen]] = False
-    return free
-
-
-def nearest(points: EncodedSpace, levels: NDArray[np.int64], free: NDArray[np.bool_], rng: np.random.Generator) -> int:
-    """One of the free points that differ from `levels` on the fewest axes."""
-    distances = np.where(free, (points.levels != levels).sum(axis=1), points.levels.shape[1] + 1)
+def nearest_unseen(
+    space: EncodedSpace, levels: NDArray[np.int64], unseen: NDArray[np.bool_], rng: np.random.Generator
+) -> int:
+    """A random one of the unseen candidates that differ from `levels` on the fewest axes."""
+    axes = space.levels.shape[1]
+    distances = np.where(unseen, (space.levels != levels).sum(axis=1), axes + 1)
     return int(rng.choice(np.flatnonzero(distances == distances.min())))
 
 
-def judged(seen: Sequence[Observation]) -> list[tuple[int, float]]:
-    """Points that have ended or diverged, with their top-1: that of one that diverged is below all others."""
-    return [(past.point, _value(past)) for past in seen if past.status != "running"]
+def ended_values(observations: Sequence[Observation]) -> list[tuple[int, float]]:
+    """(index, top-1) of the candidates that ended or diverged, in order; -inf for those that diverged."""
+    values = []
+    for observation in observations:
+        if observation.status != "running":
+            value = -np.inf if observation.value is None else observation.value
+            values.append((observation.index, value))
+    return values
 
 
-def _value(past: Observation) -> float:
-    return -np.inf if past.value is None else past.value
-
-
-def best_observed(seen: Sequence[Observation]) -> int:
-    """The point with the highest top-1 so far. ValueError before one has ended."""
-    ended = [(past.value, past.point) for past in seen if past.value is not None]
+def best_observed(observations: Sequence[Observation]) -> int:
+    """The index with the highest top-1 so far; of equals, the first. Raises ValueError before any has a top-1."""
+    ended = [(observation.value, observation.index) for observation in observations if observation.value is not None]
     if not ended:
-        raise ValueError(f"none of {len(seen)} trials has a top-1 yet")
-    return max(ended, key=lambda pair: pair[0])[1]
+        raise ValueError(f"none of {len(observations)} trials has a top-1 yet")
+    _, index = max(ended, key=lambda pair: pair[0])
+    return index

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schedulers.encoded_space import EncodedSpace, Observation
-from schedulers.samplers.history import best_observed, generator, nearest, unseen
+from schedulers.samplers.history import best_observed, nearest_unseen, proposal_rng, unseen_mask
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -27,7 +27,7 @@ class TPE:
         self._told: _Told | None = None
 
     def propose(self, points: EncodedSpace, seen: Sequence[Observation]) -> int | None:
-        rng, free = generator(self.seed, seen), unseen(points, seen)
+        rng, free = proposal_rng(self.seed, seen), unseen_mask(points, seen)
         if not free.any():
             return None
         drawn = None
@@ -35,7 +35,7 @@ class TPE:
             same = np.flatnonzero(free & (points.levels == drawn).all(axis=1))
             if same.size:
                 return int(same[0])
-        return int(rng.choice(np.flatnonzero(free))) if drawn is None else nearest(points, drawn, free, rng)
+        return int(rng.choice(np.flatnonzero(free))) if drawn is None else nearest_unseen(points, drawn, free, rng)
 
     def recommend(self, points: EncodedSpace, seen: Sequence[Observation]) -> int:
         return best_observed(seen)
@@ -73,7 +73,7 @@ class _Told:
     def extends_to(self, points: EncodedSpace, seen: Sequence[Observation]) -> bool:
         """Whether `seen` is what was told and more: all that changed is that running trials have ended."""
         pairs = zip(self.seen, seen, strict=False)
-        same = all(old == new or (old.point == new.point and old.status == "running") for old, new in pairs)
+        same = all(old == new or (old.index == new.index and old.status == "running") for old, new in pairs)
         return same and points is self.points and len(self.seen) <= len(seen)
 
     def tell(self, seen: Sequence[Observation]) -> None:
@@ -97,9 +97,9 @@ class _Told:
     def _trial(self, seen: Observation) -> FrozenTrial:
         from optuna.trial import TrialState, create_trial
 
-        levels, costs = self.points.levels[seen.point], self.points.costs
+        levels, costs = self.points.levels[seen.index], self.points.costs
         ranks = [int(np.searchsorted(values, level)) for values, level in zip(self.values, levels, strict=True)]
         states = {"running": TrialState.RUNNING, "ended": TrialState.COMPLETE, "diverged": TrialState.FAIL}
-        values = None if seen.value is None else [seen.value] if costs is None else [seen.value, costs[seen.point]]
+        values = None if seen.value is None else [seen.value] if costs is None else [seen.value, costs[seen.index]]
         params = dict(zip(self.axes, ranks, strict=True))
         return create_trial(state=states[seen.status], params=params, distributions=self.axes, values=values)

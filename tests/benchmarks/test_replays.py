@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import replay_race, replay_rungs, search_efficiency
-from benchmarks.replay_rungs import END, ours, rays
+from benchmarks.replay_rungs import END, our_search, rays
 from benchmarks.tabular import Table
 from schedulers.rungs import Asha
 
@@ -28,7 +28,7 @@ def architectures(**columns):
 
 
 def test_what_pauses_goes_on_and_is_found():
-    found = list(ours(CURVES, LAST, 1, Asha))
+    found = list(our_search(CURVES, LAST, 1, rule=Asha))
     assert sorted(trial for _, trial in found) == list(range(9))
     assert found[-1] == (27, 0)  # every epoch once
 

@@ -7,9 +7,10 @@ import pytest
 
 from orchestrate import make_trial_queue, parser
 from orchestrator.plan import make_plan
-from orchestrator.trial_queue import make_search, spared_candidates
+from orchestrator.trial_queue import exempt_candidates, make_search
 from results.records import EpochRecord
-from schedulers.search import RaceSearch, RungSearch
+from schedulers.race_search import RaceSearch
+from schedulers.rung_search import RungSearch
 from tests.orchestrator.test_plan import OWN
 from tests.support.studies import after_epochs
 from trainers.cost import count_all
@@ -123,10 +124,10 @@ def test_an_interrupted_trial_that_no_rung_stops_goes_on_from_its_rung(plan):
     assert (record.candidate, record.epoch, until) == (str(asked.candidates[3]), RUNG, BUDGET)
 
 
-def test_published_candidates_are_spared_unless_they_may_be_stopped(plan):
+def test_published_candidates_are_exempt_unless_they_may_be_stopped(plan):
     asked, hard = plan(), plan("--stop-published")
-    assert spared_candidates(asked) == set(map(str, asked.candidates))
-    assert spared_candidates(hard) == set()
+    assert exempt_candidates(asked) == set(map(str, asked.candidates))
+    assert exempt_candidates(hard) == set()
     assert make_trial_queue(hard).next()[1] == RUNG
 
 
@@ -135,20 +136,20 @@ def test_costs_of_the_objective_are_those_of_the_points(plan, tmp_path, cost, co
     (tmp_path / "mine.py").write_text(OWN)
     asked = plan("--trials", "1", "--objective", f"top1,{cost}", space=str(tmp_path / "mine.py"))
     search, counts = make_search(asked), count_all([*asked.space, *asked.candidates], *asked.shape())
-    assert search.costs == {str(candidate): sizes[column] for candidate, sizes in counts.items()}
-    assert search.pool.points.costs.tolist() == [search.costs[candidate] for candidate in search.pool.candidates]
+    assert search.rungs.costs == {str(candidate): sizes[column] for candidate, sizes in counts.items()}
+    assert search.pool.space.costs.tolist() == [search.rungs.costs[candidate] for candidate in search.pool.candidates]
 
 
 def test_without_costs_top1_is_the_only_objective(plan):
     search = make_search(plan("--trials", "1", space="design"))
-    assert (search.pool.points.costs, search.costs) == (None, {})
+    assert (search.pool.space.costs, search.rungs.costs) == (None, {})
 
 
 def test_a_race_is_run_over_the_whole_space_and_to_the_budget(plan):
     asked = plan("--race", "0.9", "--budget", "9trials")
     search = make_search(asked)
     assert isinstance(search, RaceSearch)
-    assert (search.race.confidence, search.epochs, str(search.purse.budget)) == (0.9, BUDGET, "9 trials")
+    assert (search.race.confidence, search.epochs, str(search.account.budget)) == (0.9, BUDGET, "9 trials")
     assert search.pool.candidates == list(map(str, asked.space))
     assert isinstance(make_search(plan()), RungSearch)
 

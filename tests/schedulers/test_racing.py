@@ -17,11 +17,11 @@ def raced(truth, seed=0, budget=80, race=None, sd=SD):
     rng, runs = np.random.default_rng(seed), {}
     race = race or Race(0.95)
     for _ in range(budget):
-        candidate = race.next(POINTS, runs, ())
+        candidate = race.next_candidate(POINTS, runs, ())
         if candidate is None:
             break
         runs.setdefault(candidate, []).append(truth[candidate] + rng.normal(0, sd))
-    return race.standing(POINTS, runs), runs
+    return race.state(POINTS, runs), runs
 
 
 def winner(candidate=26, lead=0.8):
@@ -61,27 +61,27 @@ def test_where_the_levels_say_nothing_the_race_is_still_right():
 def test_a_restart_decides_the_same():
     _, runs = raced(SLOPE, budget=30)
     backwards = dict(reversed(runs.items()))
-    assert Race(0.95).next(POINTS, runs, (3, 3)) == Race(0.95).next(POINTS, backwards, (3, 3))
-    assert Race(0.95).standing(POINTS, runs) == Race(0.95).standing(POINTS, backwards)
+    assert Race(0.95).next_candidate(POINTS, runs, (3, 3)) == Race(0.95).next_candidate(POINTS, backwards, (3, 3))
+    assert Race(0.95).state(POINTS, runs) == Race(0.95).state(POINTS, backwards)
 
 
 def test_workers_in_parallel_spread_over_candidates():
     _, runs = raced(SLOPE, budget=30)
     running = []
     for _ in range(8):
-        running.append(Race(0.95).next(POINTS, runs, running))
+        running.append(Race(0.95).next_candidate(POINTS, runs, running))
     assert len(set(running)) >= 3
 
 
 def test_the_first_workers_start_unlike_candidates():
     running = []
     for _ in range(3):
-        running.append(Race(0.95).next(POINTS, {}, running))
+        running.append(Race(0.95).next_candidate(POINTS, {}, running))
     assert all(len(set(POINTS.levels[running, axis])) == 3 for axis in range(3))
 
 
 def test_with_nothing_but_running_trials_there_is_a_next_one():
-    assert Race(0.95).next(POINTS, {}, list(range(27))) in range(27)
+    assert Race(0.95).next_candidate(POINTS, {}, list(range(27))) in range(27)
 
 
 def test_what_never_trains_does_not_widen_the_sd():
@@ -93,13 +93,13 @@ def test_what_never_trains_does_not_widen_the_sd():
 
 
 def test_nothing_seen_is_no_leader():
-    standing = Race(0.95).standing(POINTS, {})
+    standing = Race(0.95).state(POINTS, {})
     assert (standing.leader, standing.decided, len(standing.contenders)) == (None, False, 27)
 
 
 def test_of_ten_thousand_candidates_only_those_that_may_win_are_weighed():
     points = EncodedSpace(np.array(list(product(range(10), repeat=4))), (True,) * 4)
     runs = {c: [float(points.levels[c].sum())] * 2 for c in range(0, 10_000, 80)}
-    standing = Race(0.95).standing(points, runs)
+    standing = Race(0.95).state(points, runs)
     assert len(standing.contenders) <= 257  # counted, not timed: seconds depend on the machine
     assert points.levels[list(standing.contenders)].sum(axis=1).min() > 18

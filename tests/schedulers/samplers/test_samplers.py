@@ -10,7 +10,7 @@ from schedulers.encoded_space import EncodedSpace, Observation
 from schedulers.samplers.gp import expected_gain, views
 from schedulers.samplers.gp_kernel import LevelKernel, covariance, fit
 from schedulers.samplers.gp_posterior import Codes, Posterior
-from schedulers.samplers.simple import SAMPLERS, make_sampler
+from schedulers.samplers.registry import SAMPLERS, make_sampler
 
 ALL = pytest.mark.parametrize("name", SAMPLERS)
 LEARNING = pytest.mark.parametrize("name", ["evolution", "tpe", "gp"])
@@ -31,7 +31,7 @@ def search(sampler, points, top1, count, seen=()):
     seen = list(seen)
     for _ in range(count):
         point = sampler.propose(points, seen)
-        seen.append(Observation(point=point, value=float(top1[point])))
+        seen.append(Observation(index=point, value=float(top1[point])))
     return seen
 
 
@@ -40,7 +40,7 @@ def test_every_point_is_visited_once(name):
     points = full(4, 4, 4, 4)
     sampler = make_sampler(name, 0)
     seen = search(sampler, points, additive(points), 256)
-    assert sorted(past.point for past in seen) == list(range(256))
+    assert sorted(past.index for past in seen) == list(range(256))
     assert sampler.propose(points, seen) is None
 
 
@@ -59,8 +59,8 @@ def test_trials_that_run_side_by_side_differ(name):
     points = full(4, 4, 4)
     seen = search(make_sampler(name, 0), points, additive(points), 24)
     for _ in range(8):
-        seen.append(Observation(point=make_sampler(name, 0).propose(points, seen), status="running"))
-    assert len({past.point for past in seen}) == 32
+        seen.append(Observation(index=make_sampler(name, 0).propose(points, seen), status="running"))
+    assert len({past.index for past in seen}) == 32
 
 
 @ALL
@@ -71,8 +71,8 @@ def test_a_trial_that_ends_late_is_told(name):
     sampler = make_sampler(name, 0)
     seen = search(sampler, points, top1, 20)
     for _ in range(3):
-        seen.append(Observation(point=sampler.propose(points, seen), status="running"))
-    seen[-3:] = [Observation(point=past.point, value=float(top1[past.point])) for past in seen[-3:]]
+        seen.append(Observation(index=sampler.propose(points, seen), status="running"))
+    seen[-3:] = [Observation(index=past.index, value=float(top1[past.index])) for past in seen[-3:]]
     assert sampler.propose(points, seen) == make_sampler(name, 0).propose(points, seen)
 
 
@@ -81,7 +81,7 @@ def test_candidates_need_be_no_product_of_levels(name):
     levels = np.random.default_rng(0).permutation(full(4, 4, 1, 5).levels * 10 + 2)[:50]
     points = EncodedSpace(levels, (False, True, False, True))
     seen = search(make_sampler(name, 0), points, levels.sum(axis=1), 50)
-    assert len({past.point for past in seen}) == 50
+    assert len({past.index for past in seen}) == 50
 
 
 @ALL
@@ -91,8 +91,8 @@ def test_diverged_trials_are_neither_repeated_nor_recommended(name):
     for _ in range(30):
         point = sampler.propose(points, seen)
         failed = points.levels[point, 0] == 1 or len(seen) < 4
-        seen.append(Observation(point=point, status="diverged") if failed else Observation(point=point, value=50.0))
-    assert len({past.point for past in seen}) == 30
+        seen.append(Observation(index=point, status="diverged") if failed else Observation(index=point, value=50.0))
+    assert len({past.index for past in seen}) == 30
     assert points.levels[sampler.recommend(points, seen), 0] != 1
 
 
@@ -104,7 +104,7 @@ def test_levels_at_which_training_diverges_are_left_alone():
         point = sampler.propose(points, seen)
         failed = points.levels[point, 0] == 1
         seen.append(
-            Observation(point=point, status="diverged") if failed else Observation(point=point, value=top1[point])
+            Observation(index=point, status="diverged") if failed else Observation(index=point, value=top1[point])
         )
     assert sum(past.status == "diverged" for past in seen[10:]) <= 3
 
@@ -113,7 +113,7 @@ def test_nothing_is_recommended_before_a_trial_has_ended():
     points = full(2, 2)
     for name in SAMPLERS:
         with pytest.raises(ValueError, match="none of 1 trials"):
-            make_sampler(name, 0).recommend(points, [Observation(point=0, status="running")])
+            make_sampler(name, 0).recommend(points, [Observation(index=0, status="running")])
 
 
 def test_an_unknown_sampler_is_named_beside_those_there_are():
@@ -134,7 +134,7 @@ def test_noise_does_not_decide_what_is_recommended():
     noisy = top1 + np.random.default_rng(0).normal(0, 0.7, len(points))
     sampler = make_sampler("gp", 0)
     seen = search(sampler, points, noisy, 60)
-    lucky = max(seen, key=lambda past: past.value).point
+    lucky = max(seen, key=lambda past: past.value).index
     assert top1[sampler.recommend(points, seen)] >= top1[lucky]
 
 
@@ -146,7 +146,7 @@ def test_a_search_with_costs_walks_along_the_front(name):
     points = EncodedSpace(levels, (True, False, False, False), costs)
     top1 = 80 + levels[:, 0] + 2.0 * (levels[:, 1:] == 2).sum(axis=1)
     seen = search(make_sampler(name, 0), points, top1, 80)
-    best = [max((p.value for p in seen if costs[p.point] <= cost), default=0) for cost in np.unique(costs)]
+    best = [max((p.value for p in seen if costs[p.index] <= cost), default=0) for cost in np.unique(costs)]
     assert np.mean(best) > {"evolution": 86.0, "tpe": 87.0, "gp": 89.0}[name]
 
 
@@ -224,8 +224,8 @@ def test_one_axis_is_enough_for_a_gaussian_process():
     points = EncodedSpace(np.arange(12)[:, None], (False,))
     seen = []
     for _ in range(12):
-        seen.append(Observation(point=make_sampler("gp", 0).propose(points, seen), value=50.0 + len(seen)))
-    assert {past.point for past in seen} == set(range(12))
+        seen.append(Observation(index=make_sampler("gp", 0).propose(points, seen), value=50.0 + len(seen)))
+    assert {past.index for past in seen} == set(range(12))
 
 
 def test_the_names_for_the_command_line_are_those_of_the_samplers():

@@ -1,0 +1,158 @@
+"""A search with rungs: required candidates, then a sampler's proposals, promoted from rung to rung."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from schedulers.budget import BudgetAccount
+from schedulers.encoded_space import CandidatePool, Observation, Sampler
+from schedulers.rungs import Curves, Rungs, comparable_top1
+from schedulers.search import Job, TrialName, Trials
+
+
+@dataclass(kw_only=True)
+class RungSearch:
+    """Trains the `required` candidates, then `proposals` candidates of the sampler, each with `seeds` seeds.
+
+    The rungs decide which paused trials go on; trials of `exempt` candidates never pause. When nothing else is left to
+    start, paused trials are resumed, best first, as long as the budget lasts. Without a budget only the leader is.
+    """
+
+    pool: CandidatePool
+    sampler: Sampler
+    rungs: Rungs
+    required: Sequence[str]
+    proposals: int
+    seeds: int
+    exempt: Collection[str]
+    account: BudgetAccount = field(default_factory=BudgetAccount)
+    _out_of_budget: bool = field(default=False, init=False)  # whether the last job was refused for lack of budget
+
+    def next_job(self, trials: Trials, active_jobs: Mapping[TrialName, Job]) -> Job | None:
+        """See Search. In this order: interrupted trials, promotions, new trials, leftover budget."""
+        job = self._interrupted(trials, active_jobs)
+        if job is None:
+            job = self._promotion(trials, active_jobs)
+        if job is None:
+            job = self._new_trial(trials)
+        if job is None:
+            job = self._resumption(trials, active_jobs)
+        self._out_of_budget = job is not None and not self.account.allows(job, trials, active_jobs)
+        return None if self._out_of_budget else job
+
+    def outcome(self, trials: Trials) -> str:
+        """See Search. With costs there is no single best candidate to recommend."""
+        parts = []
+        if self._out_of_budget:
+            parts.append(f"the budget of {self.account.budget} allows no further trial")
+        if self.proposals and not self.rungs.costs:
+            observations = self.observations(trials)
+            if any(observation.value is not None for observation in observations):
+                best = self.sampler.recommend(self.pool.space, observations)
+                parts.append(f"the search recommends {self.pool.candidates[best]}")
+        return "; ".join(parts)
+
+    def observations(self, trials: Trials) -> list[Observation]:
+        """What the sampler is told: each candidate tried, with the mean top-1 over its seeds, on one scale."""
+        top1 = comparable_top1(self.rungs, _curves(trials))
+        values: defaultdict[str, list[float]] = defaultdict(list)
+        unsuccessful = set()
+        for name, trial in trials.items():
+            seeds = values[name.candidate]
+            if name in top1:
+                seeds.append(top1[name])
+            if trial.status in ("diverged", "failed"):
+                unsuccessful.add(name.candidate)
+        indices = self.pool.indices()
+        observations = []
+        for candidate, seeds in values.items():
+            if candidate in indices:
+                observations.append(_observation(indices[candidate], seeds, candidate in unsuccessful))
+        return observations
+
+    def _interrupted(self, trials: Trials, active_jobs: Collection[TrialName]) -> Job | None:
+        """A trial that should be running but has no process, or that paused before its candidate became exempt."""
+        for name, trial in trials.items():
+            paused_but_exempt = trial.status == "paused" and name.candidate in self.exempt
+            if name not in active_jobs and (trial.status == "running" or paused_but_exempt):
+                return self._continue(name, len(trial.top1))
+        return None
+
+    def _promotion(self, trials: Trials, active_jobs: Collection[TrialName]) -> Job | None:
+        paused = self._paused(trials, active_jobs)
+        if not paused:
+            return None
+        curves = _curves(trials)
+        name = self.rungs.promote(curves, paused)
+        return None if name is None else self._continue(name, len(curves[name]))
+
+    def _resumption(self, trials: Trials, active_jobs: Collection[TrialName]) -> Job | None:
+        """With a budget, the best paused trial; without one, the leader, once no other job is active."""
+        paused = self._paused(trials, active_jobs)
+        if not paused:
+            return None
+        curves = _curves(trials)
+        if self.account.budget:
+            name = self.rungs.best_paused(curves, paused)
+        elif active_jobs:
+            name = None
+        else:
+            name = self.rungs.paused_leader(curves, paused)
+        return None if name is None else self._continue(name, len(curves[name]))
+
+    def _new_trial(self, trials: Trials) -> Job | None:
+        """First seeds of the required candidates, then proposals, then the further seeds of both."""
+        for candidate in self.required:
+            if (candidate, 0) not in trials:
+                return self._begin(candidate, 0)
+        proposed = self._proposed(trials)
+        if len(proposed) < self.proposals:
+            index = self.sampler.propose(self.pool.space, self.observations(trials))
+            if index is not None:
+                return self._begin(self.pool.candidates[index], 0)
+        for seed in range(1, self.seeds):
+            for candidate in (*self.required, *proposed):
+                if (candidate, seed) not in trials:
+                    return self._begin(candidate, seed)
+        return None
+
+    def _proposed(self, trials: Trials) -> list[str]:
+        """Candidates that this study proposed, in order. Imported ones do not count."""
+        proposed: dict[str, None] = {}
+        for name, trial in trials.items():
+            if not trial.imported_epochs and name.candidate not in self.required:
+                proposed[name.candidate] = None
+        return list(proposed)
+
+    def _paused(self, trials: Trials, active_jobs: Collection[TrialName]) -> list[TrialName]:
+        """Trials that may be promoted. Imported trials of candidates that were not required only serve to compare."""
+        paused = []
+        for name, trial in trials.items():
+            promotable = name.candidate in self.required or not trial.imported_epochs
+            if trial.status == "paused" and name not in active_jobs and promotable:
+                paused.append(name)
+        return paused
+
+    def _begin(self, candidate: str, seed: int) -> Job:
+        pause = self.rungs.levels[-1] if candidate in self.exempt else self.rungs.first_pause()
+        return Job(candidate, seed, until=pause)
+
+    def _continue(self, name: TrialName, epochs: int) -> Job:
+        """The next job of a trial that has run so many epochs."""
+        pause = self.rungs.levels[-1] if name.candidate in self.exempt else self.rungs.next_pause(epochs)
+        return Job(name.candidate, name.seed, until=pause)
+
+
+def _curves(trials: Trials) -> Curves:
+    """The learning curves of all trials that neither diverged nor failed."""
+    return {name: trial.top1 for name, trial in trials.items() if trial.status not in ("diverged", "failed")}
+
+
+def _observation(index: int, values: Sequence[float], unsuccessful: bool) -> Observation:
+    if values:
+        return Observation(index=index, value=float(np.mean(values)), seeds=len(values))
+    return Observation(index=index, status="diverged" if unsuccessful else "running")
