@@ -18,7 +18,7 @@ from schedulers.rungs import RULES
 from schedulers.samplers.registry import make_sampler
 from schedulers.search import Job, Search, TrialName, TrialState
 from searchspace.candidate import Candidate
-from searchspace.encoding import levels
+from searchspace.encoding import encode
 from trainers.cost import count_all
 
 PATIENCE = 1000  # candidates from which on counting their costs takes so long that it is said
@@ -113,7 +113,7 @@ def _costs(plan: StudyPlan, candidates: Sequence[Candidate]) -> dict[str, float]
 
 
 def _pool(candidates: Sequence[Candidate], costs: dict[str, float]) -> CandidatePool:
-    names, (rows, ordinal) = list(map(str, candidates)), levels(candidates)
+    names, (rows, ordinal) = list(map(str, candidates)), encode(candidates)
     by_point = np.array([costs[name] for name in names]) if costs else None
     table = np.array(rows, dtype=np.int64).reshape(len(names), len(ordinal))  # also where there are none
     return CandidatePool(names, EncodedSpace(table, ordinal, by_point))

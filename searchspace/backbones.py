@@ -8,14 +8,13 @@ from typing import Any
 from torch import nn
 
 import searchspace.torchvision_ops  # noqa: F401
-from searchspace.candidate import BACKBONES, MIXERS, Backbone, Candidate, Stage
+from searchspace.candidate import BACKBONES, Backbone, Candidate, Stage
 from searchspace.mixers import MIXER_CLASSES, StaticKeyMixer
+from searchspace.switches import KEY_STD, MIXERS
 
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from timm.models.metaformer import Attention, LayerNorm2dNoBias, LayerNormNoBias, MetaFormer
-
-KEY_STD = {"unit": 1.0, "small": 0.02}
 
 
 def build(candidate: Candidate, img_size: int | tuple[int, int] = 224, **kwargs: Any) -> MetaFormer:
@@ -38,14 +37,19 @@ def build(candidate: Candidate, img_size: int | tuple[int, int] = 224, **kwargs:
 
 
 def _mixer_class(stage: Stage, head_dim: int, num_heads: int, grid: tuple[int, int]) -> type[nn.Module]:
-    cls, switches = MIXER_CLASSES[stage.mixer], stage.switches()
-    if key_init := switches.pop("key_init", None):
-        switches["key_std"] = KEY_STD[key_init]
-    heads, own = {"num_heads": num_heads, "head_dim": head_dim}, MIXERS[stage.mixer]
-    switches |= {name: value for name, value in heads.items() if issubclass(cls, Attention) or name in own}
+    cls = MIXER_CLASSES[stage.mixer]
+    arguments = stage.switches()
+    key_init = arguments.pop("key_init", None)
+    if key_init is not None:
+        arguments["key_std"] = KEY_STD[key_init]
+    takes_heads = issubclass(cls, Attention)
+    if takes_heads or "num_heads" in MIXERS[stage.mixer]:
+        arguments["num_heads"] = num_heads
+    if takes_heads or "head_dim" in MIXERS[stage.mixer]:
+        arguments["head_dim"] = head_dim
     if issubclass(cls, StaticKeyMixer):
-        switches["grid"] = grid
-    return _bound(cls, **switches) if switches else cls
+        arguments["grid"] = grid
+    return _bound(cls, **arguments) if arguments else cls
 
 
 def _bound(cls: type[nn.Module], **arguments: Any) -> type[nn.Module]:

@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
+
+from searchspace import switches
+from searchspace.switches import MIXERS, SWITCHES
 
 NUM_STAGES = 4
 CSKA_MAP_LIMIT = 64 * 2**20  # bytes of one layer's fp32 attention map, per image
 
-# Which switches each token mixer has; searchspace.mixers.register_mixer adds others.
-_STATIC_KEY = {"num_heads", "head_dim", "key_init", "query", "scale", "softmax"}
-MIXERS: dict[str, set[str]] = {
-    "dwconv": set(),
-    "ska": _STATIC_KEY,
-    "cska": _STATIC_KEY | {"kernel_size", "bias"},
-    "attn": {"num_heads", "head_dim"},
-}
-_NUMBERS = {"num_heads": "h", "head_dim": "d", "kernel_size": "k"}  # spelled as a letter and a number
-_NUMBER = re.compile(r"[hd][1-9]\d{0,3}|k[13579]")
-_WORDS: dict[str, tuple[str, str | bool]] = {
-    "unit": ("key_init", "unit"),
-    "small": ("key_init", "small"),
-    "noq": ("query", False),
-    "nobias": ("bias", False),
-    "noscale": ("scale", False),
-    "nosoftmax": ("softmax", False),
-}
-_EXPECTED = "h<heads>, d<head dim>, k<odd kernel size>, " + ", ".join(_WORDS)
-_OWN: dict[str, dict[str, Any]] = {
-    "kernel_size": {"cska": 3},
-    "key_init": {"ska": "unit", "cska": "small"},
-}  # what a mixer does unasked
+# The token mixers of CAFormer itself (arXiv 2210.13452), which the paper's tables call the baseline.
+CAFORMER_PLACEMENT = "dwconv-dwconv-attn-attn"
 
 
 @dataclass(frozen=True)
@@ -93,45 +73,43 @@ class Stage:
             raise ValueError(f"unknown token mixer {self.mixer!r}, expected one of {', '.join(MIXERS)}")
         if self.num_heads is not None and self.num_heads < 1:
             raise ValueError(f"{self.num_heads} heads, expected 1 or more")
-        for field in fields(self)[1:]:
-            value, own = getattr(self, field.name), _OWN.get(field.name, {})
-            if field.name not in MIXERS[self.mixer] or value == own.get(self.mixer, field.default):
-                object.__setattr__(self, field.name, field.default)
+        defaults = MIXERS[self.mixer]
+        for switch in SWITCHES:
+            value = getattr(self, switch.name)
+            if switch.name not in defaults or value == defaults[switch.name]:
+                object.__setattr__(self, switch.name, switch.unset)
 
     def __str__(self) -> str:
-        return ".".join([self.mixer, *self._spelled()])
-
-    def _spelled(self) -> Iterator[str]:
-        for name, letter in _NUMBERS.items():
-            if (number := getattr(self, name)) is not None:
-                yield f"{letter}{number}"
-        yield from (word for word, (name, value) in _WORDS.items() if getattr(self, name) == value)
+        words = [self.mixer]
+        for switch in SWITCHES:
+            spelled = switch.spell(getattr(self, switch.name))
+            if spelled is not None:
+                words.append(spelled)
+        return ".".join(words)
 
     def switches(self) -> dict[str, Any]:
-        """The switches that are set, but for heads and head dim, which the backbone completes."""
-        changed = {field.name: getattr(self, field.name) for field in fields(self)[3:]}
-        return {name: value for name, value in changed.items() if value is not None and value is not True}
+        """The switches that are set, by field, other than heads and head dim, which the backbone completes."""
+        changed = {}
+        for switch in SWITCHES:
+            value = getattr(self, switch.name)
+            if switch.name not in ("num_heads", "head_dim") and value != switch.unset:
+                changed[switch.name] = value
+        return changed
 
     @classmethod
     def parse(cls, text: str) -> Stage:
         """The stage that `text` spells, as in `cska.h8.nosoftmax`; ValueError if it spells none."""
-        mixer, *switches = text.split(".")
-        changed = [_read(switch, text) for switch in switches]
-        if len(dict(changed)) < len(changed):
-            raise ValueError(f"{text!r} says something twice, expected each switch once")
-        return cls(mixer, **dict(changed))
-
-
-SWITCHES = {field.name for field in fields(Stage)[1:]}
-
-
-def _read(switch: str, text: str) -> tuple[str, Any]:
-    """The field that a switch sets, and to what."""
-    if switch in _WORDS:
-        return _WORDS[switch]
-    if not _NUMBER.fullmatch(switch):
-        raise ValueError(f"unknown switch {switch!r} in {text!r}, expected {_EXPECTED}")
-    return next(name for name, letter in _NUMBERS.items() if letter == switch[0]), int(switch[1:])
+        mixer, *spellings = text.split(".")
+        values: dict[str, Any] = {}
+        for spelled in spellings:
+            found = switches.read(spelled)
+            if found is None:
+                raise ValueError(f"unknown switch {spelled!r} in {text!r}, expected {switches.expected()}")
+            switch, value = found
+            if switch.name in values:
+                raise ValueError(f"{text!r} says something twice, expected each switch once")
+            values[switch.name] = value
+        return cls(mixer, **values)
 
 
 @dataclass(frozen=True)

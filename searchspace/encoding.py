@@ -1,35 +1,39 @@
-"""Candidates as rows of whole numbers: one axis for each choice that varies, for samplers that know nothing else."""
+"""Candidates as rows of whole numbers, which are all that samplers see: one axis for each choice that varies."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any
 
-from searchspace.candidate import BACKBONES, Candidate, Stage
-
-ORDERED = ("num_heads", "head_dim", "kernel_size")
-_NAMES = [field.name for field in fields(Stage)]
+from searchspace.candidate import Candidate
+from searchspace.switches import SWITCHES
 
 
-def levels(candidates: Sequence[Candidate]) -> tuple[list[tuple[int, ...]], tuple[bool, ...]]:
-    """The level of each candidate on each axis, from 0, and by axis whether levels are in an order.
+def encode(candidates: Sequence[Candidate]) -> tuple[list[tuple[int, ...]], tuple[bool, ...]]:
+    """The level of each candidate on each axis, from 0, and for each axis whether its levels are in an order.
 
-    An axis is a field of a stage, such as the heads of stage 2, that differs among `candidates`; what a mixer lacks, or
-    leaves to the backbone, is the backbone's own, so that a choice of mixers alone is one axis a stage.
+    An axis is the mixer or a switch of one stage, such as the heads of stage 2, on which `candidates` differ. A stage
+    whose mixer has no heads gets the backbone's own count, so that a choice of mixers alone is one axis a stage.
     """
-    columns = list(zip(*(_values(candidate) for candidate in candidates), strict=True))
-    kept = [number for number, column in enumerate(columns) if len(set(column)) > 1]
-    ranks = [{value: rank for rank, value in enumerate(sorted(set(columns[n])))} for n in kept]
-    rows = zip(*([rank[value] for value in columns[n]] for n, rank in zip(kept, ranks, strict=True)), strict=True)
-    return list(rows), tuple(_NAMES[n % len(_NAMES)] in ORDERED for n in kept)
+    rows = [_values(candidate) for candidate in candidates]
+    ordered_fields = [False, *(switch.ordered for switch in SWITCHES)]
+    levels_by_axis = []
+    ordered_axes = []
+    for index, column in enumerate(zip(*rows, strict=True)):
+        values = sorted(set(column))
+        if len(values) > 1:
+            level_of = {value: level for level, value in enumerate(values)}
+            levels_by_axis.append([level_of[value] for value in column])
+            ordered_axes.append(ordered_fields[index % len(ordered_fields)])
+    return list(zip(*levels_by_axis, strict=True)), tuple(ordered_axes)
 
 
 def _values(candidate: Candidate) -> list[Any]:
-    """Every field of every stage, comparable within an axis."""
-    spec, found = BACKBONES[candidate.backbone], []
-    for stage, dim in zip(candidate.stages, spec.dims, strict=True):
-        unasked = {"num_heads": dim // spec.head_dim, "head_dim": 0, "kernel_size": 3, "key_init": ""}
-        values = ((name, getattr(stage, name)) for name in _NAMES)
-        found += [unasked[name] if value is None else value for name, value in values]
-    return found
+    """The mixer and all switches of each stage, as values that can be sorted among those of other candidates."""
+    values: list[Any] = []
+    for stage, heads in zip(candidate.stages, candidate.num_heads, strict=True):
+        values.append(stage.mixer)
+        for switch in SWITCHES:
+            value = heads if switch.name == "num_heads" else getattr(stage, switch.name)
+            values.append(switch.encoded_unset if value is None else value)
+    return values

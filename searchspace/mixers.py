@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import searchspace.torchvision_ops  # noqa: F401
-from searchspace.candidate import MIXERS, SWITCHES
+from searchspace.switches import MIXERS, SWITCHES
 
 from timm.layers import resample_abs_pos_embed_nhwc, trunc_normal_
 from timm.models.metaformer import Attention, SepConv
@@ -222,12 +222,14 @@ def register_mixer(name: str, *switches: str) -> Callable[[type[nn.Module]], typ
     """
     if name in MIXERS or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise ValueError(f"token mixer {name!r}, expected a lower-case word other than {', '.join(MIXERS)}")
-
-    if unknown := set(switches) - SWITCHES:
-        raise ValueError(f"token mixer {name!r} has switches {sorted(unknown)}, expected some of {sorted(SWITCHES)}")
+    unset = {switch.name: switch.unset for switch in SWITCHES}
+    unknown = sorted(set(switches) - set(unset))
+    if unknown:
+        raise ValueError(f"token mixer {name!r} has switches {unknown}, expected some of {sorted(unset)}")
 
     def register(cls: type[nn.Module]) -> type[nn.Module]:
-        MIXERS[name], MIXER_CLASSES[name] = set(switches), cls
+        MIXERS[name] = {switch: unset[switch] for switch in switches}
+        MIXER_CLASSES[name] = cls
         return cls
 
     return register

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
-from searchspace.candidate import BACKBONES, NUM_STAGES, Candidate, Stage
+from searchspace.candidate import BACKBONES, CAFORMER_PLACEMENT, NUM_STAGES, Candidate, Stage
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Published:
     table: str
     row: str
     placement: str
-    baseline: str = "dwconv-dwconv-attn-attn"
+    baseline: str = CAFORMER_PLACEMENT
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class SearchSpace:
     choices: tuple[tuple[str, ...], ...]
     published: tuple[Published, ...] = ()
     backbone: str = "caformer_s18"
-    baseline: str = "dwconv-dwconv-attn-attn"
+    baseline: str = CAFORMER_PLACEMENT
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "choices", tuple(map(tuple, self.choices)))
@@ -165,7 +165,7 @@ PLACEMENT = SearchSpace(
     "placement",
     choices=(("dwconv", "ska", "cska", "attn"),) * 4,
     published=(
-        Published("Table 5", "no static keys", "dwconv-dwconv-attn-attn"),
+        Published("Table 5", "no static keys", CAFORMER_PLACEMENT),
         Published("Table 5", "SKA in stage 2", "dwconv-ska-attn-attn"),
         Published("Table 5", "SKA in stage 3", "dwconv-dwconv-ska-attn"),
         Published("Table 5", "SKA in stage 4", "dwconv-dwconv-attn-ska"),

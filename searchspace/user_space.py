@@ -1,4 +1,8 @@
-"""A space and token mixers of one's own: one Python file, executed once in each process that builds candidates."""
+"""Spaces and token mixers of users: one Python file, executed once in each process that parses or builds candidates.
+
+`find_space` executes it in the process of the command. It leaves the file's path in the environment, which the
+processes of trials inherit; each of them calls `load_from_environment` before it does anything else.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from pathlib import Path
 
 from searchspace.spaces import SPACES, SearchSpace
 
-VARIABLE = "SEARCHSPACE_FILE"  # in the environment: how the processes of trials hear of the file
+VARIABLE = "SEARCHSPACE_FILE"  # in the environment: the path of the file
 
 
 def find_space(name: str) -> SearchSpace:
@@ -21,14 +25,25 @@ def find_space(name: str) -> SearchSpace:
             raise ValueError(f"unknown space {name!r}, expected {', '.join(SPACES)} or a Python file of your own")
         return SPACES[name]
     file = Path(name).resolve()
-    space = load(file)
+    space = load_space(file)
     os.environ[VARIABLE] = str(file)
     return space
 
 
+def load_from_environment() -> None:
+    """Execute the file that SEARCHSPACE_FILE names, if it names one, unless this process has done so already.
+
+    Whoever starts work in a new process calls this before a candidate is parsed or built. OSError or ValueError if the
+    file cannot be executed.
+    """
+    file = os.environ.get(VARIABLE)
+    if file:
+        load_space(Path(file).resolve())
+
+
 @cache
-def load(file: Path) -> SearchSpace:
-    """Execute `file`, which registers its token mixers, and give its SPACE."""
+def load_space(file: Path) -> SearchSpace:
+    """Execute `file`, which registers its token mixers, and return its SPACE. A process executes a file only once."""
     spec = spec_from_file_location("own_space", file)
     assert spec
     assert spec.loader

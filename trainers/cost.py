@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from searchspace.backbones import build
 from searchspace.candidate import NUM_STAGES, Candidate, Stage
+from searchspace.user_space import load_from_environment
 from trainers.data.batch_loaders import InMemoryLoader
 from trainers.data.in_memory import InMemoryDataset
 from trainers.device import device_name
@@ -83,6 +84,7 @@ def measure(
 
     Nothing else should run meanwhile. Decoding is no part of it.
     """
+    load_from_environment()
     share = share or Resources()
     torch.set_num_threads(share.threads)
     size = min(recipe.micro(share.device), recipe.batch_size // share.ranks)

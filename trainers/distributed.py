@@ -17,6 +17,7 @@ import torch
 import torch.distributed as dist
 from torch import multiprocessing
 
+from searchspace.user_space import load_from_environment
 from trainers.rank_context import RankContext
 from trainers.run_trial import RankDiedError, Result, Run
 
@@ -103,6 +104,7 @@ def _rank(task: Run, team: RankContext, meeting: str, send: Any) -> None:
         dist.init_process_group(
             "nccl" if on_gpu else "gloo", init_method=meeting, rank=team.rank, world_size=team.size, timeout=PATIENCE
         )
+        load_from_environment()
         for result in task.results(team, device):
             if team.rank == 0:
                 send.send(("result", result))

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from searchspace.candidate import Candidate
+from searchspace.user_space import load_from_environment
 from storage.folder import Folder
 from trainers.data.dataset import ImageDataset
 from trainers.device import device_name
@@ -79,6 +80,7 @@ def run(task: Run) -> Iterator[Result]:
     What does not fit into memory goes on from its checkpoint with half the micro-batch, and a dead rank's trial too,
     with the same. RankDiedError if that happens again and again.
     """
+    load_from_environment()
     deaths, note = 0, None
     while True:
         try:

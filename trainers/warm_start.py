@@ -17,12 +17,11 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from searchspace.backbones import build
-from searchspace.candidate import Candidate
+from searchspace.candidate import CAFORMER_PLACEMENT, Candidate
 from trainers.recipes import Recipe
 
 import timm
 
-BASELINE = "dwconv-dwconv-attn-attn"  # CAFormer's own token mixers
 PRETRAINED = {name: f"{name}.sail_in1k" for name in ("caformer_s18", "caformer_b36")}  # timm's tags
 _MIXER = re.compile(r"stages\.(\d)\.blocks\.\d+\.token_mixer\.")
 
@@ -62,7 +61,7 @@ def load_weights(init: str, backbone: str) -> Weights:
         weights = _pretrained(backbone)
     else:
         file = Path(init).expanduser()
-        candidate = _candidate_beside(file) or f"{backbone}-{BASELINE}"
+        candidate = _candidate_beside(file) or f"{backbone}-{CAFORMER_PLACEMENT}"
         weights = Weights(candidate, candidate, _read(file))
     _check(weights, init, backbone)
     return weights
@@ -147,7 +146,7 @@ def _pretrained(backbone: str) -> Weights:
     except Exception as error:  # OSError, RuntimeError and more, by what fails on the way to the hub
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise OSError(f"{tag} cannot be downloaded; name a .safetensors file of it instead: {reason}") from error
-    return Weights(tag, f"{backbone}-{BASELINE}", dict(model.state_dict()))
+    return Weights(tag, f"{backbone}-{CAFORMER_PLACEMENT}", dict(model.state_dict()))
 
 
 def _read(file: Path) -> dict[str, Tensor]:
@@ -173,7 +172,9 @@ def _candidate_beside(file: Path) -> str | None:
 
 def _check(weights: Weights, init: str, backbone: str) -> None:
     """ValueError unless every tensor of the backbone's frame is among the weights."""
-    frame = _parts(build(Candidate.parse(f"{backbone}-{BASELINE}"), device=torch.device("meta")).state_dict())["frame"]
+    frame = _parts(
+        build(Candidate.parse(f"{backbone}-{CAFORMER_PLACEMENT}"), device=torch.device("meta")).state_dict()
+    )["frame"]
     given = weights.tensors
     fit = sum(name in given and _plain(given[name]) == _plain(own) for name, own in frame.items())
     if fit < len(frame):

@@ -11,8 +11,9 @@ from orchestrate import parser as command_line
 from orchestrator.plan import make_plan, pending_trials
 from results.records import EpochRecord
 from results.settings import PublishedRow
-from searchspace.candidate import MIXERS, Candidate
+from searchspace.candidate import Candidate
 from searchspace.spaces import SearchSpace
+from searchspace.switches import MIXERS
 from tests.support.paths import ROOT
 from trainers.version import commit
 

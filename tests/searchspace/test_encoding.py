@@ -3,21 +3,21 @@
 import pytest
 
 from searchspace.candidate import Candidate
-from searchspace.encoding import levels
+from searchspace.encoding import encode
 from searchspace.spaces import SPACES
 
 
 def rows(*placements):
     """The rows of CAFormer-micro candidates, whose stage 2 has two heads of its own."""
-    return levels([Candidate.parse(f"caformer_micro-{placement}") for placement in placements])
+    return encode([Candidate.parse(f"caformer_micro-{placement}") for placement in placements])
 
 
 def test_a_choice_of_mixers_is_one_unordered_axis_a_stage():
-    assert levels(list(SPACES["placement"]))[1] == (False,) * 4
+    assert encode(list(SPACES["placement"]))[1] == (False,) * 4
 
 
 def test_head_counts_are_in_an_order():
-    assert any(levels(list(SPACES["heads"]))[1])
+    assert any(encode(list(SPACES["heads"]))[1])
     assert rows("dwconv-cska.h4-attn-attn", "dwconv-cska.h1-attn-attn", "dwconv-cska.h16-attn-attn") == (
         [(1,), (0,), (2,)],
         (True,),
@@ -26,7 +26,7 @@ def test_head_counts_are_in_an_order():
 
 @pytest.mark.parametrize("name", SPACES.keys() - {"joint"})
 def test_no_two_candidates_share_a_row(name):
-    found, ordinal = levels(list(SPACES[name]))
+    found, ordinal = encode(list(SPACES[name]))
     assert len(set(found)) == len(SPACES[name])
     assert {len(row) for row in found} == {len(ordinal)}
 
@@ -42,4 +42,4 @@ def test_switches_are_axes_of_their_own():
 
 
 def test_nothing_has_no_axes():
-    assert levels([]) == ([], ())
+    assert encode([]) == ([], ())

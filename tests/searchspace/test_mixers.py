@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 
 from searchspace.backbones import build
-from searchspace.candidate import MIXERS, Candidate
+from searchspace.candidate import Candidate
 from searchspace.mixers import CSKA, MIXER_CLASSES, SKA, register_mixer
+from searchspace.switches import MIXERS
 
 GRIDS = [(4, 4), (3, 5), (9, 8)]
 

@@ -3,8 +3,9 @@ import re
 
 import pytest
 
-from searchspace.candidate import MIXERS, Candidate, Stage
+from searchspace.candidate import Candidate, Stage
 from searchspace.spaces import HEADS, JOINT, PLACEMENT, SPACES, Published, SearchSpace, variants
+from searchspace.switches import MIXERS
 
 
 def test_placement_holds_every_combination_once_and_the_published_first():
