@@ -23,7 +23,7 @@ from ray.tune.search import Searcher
 
 from orchestrator.stall_detector import StallDetector
 from orchestrator.trial_queue import TrialQueue
-from orchestrator.trial_rows import end_status, epoch_rows, trial_row
+from orchestrator.trial_rows import end_status, epoch_rows, trial_row, tune_result
 from results.recorder import Recorder
 from results.records import TrialRecord
 from searchspace.candidate import Candidate
@@ -35,7 +35,8 @@ from trainers.data.decoding_estimate import decoding_speed
 from trainers.device import device_here
 from trainers.recipes import Recipe
 from trainers.resources import Resources
-from trainers.tune_trial import Trial
+from trainers.run_trial import run_trial
+from trainers.trial_task import Failure, TrainingSetup, TrialTask
 
 DISK = re.compile(rf"^OSError: \[Errno ({'|'.join(map(str, DISK_ERRORS))})\] (.*)$", re.MULTILINE)
 FRAME = '\n  File "'  # of a traceback: in the text of an exception, never in that of a dead process or node
@@ -112,11 +113,13 @@ class Cluster:
         plan, recorder = agenda.plan, agenda.recorder
         trainable = tune.with_parameters(
             TuneTrial,
-            data=plan.data,
-            recipe=plan.recipe,
-            weights=plan.weights,
-            checkpoints=recorder.study.folder.absolute() / "checkpoints",
-            share=self.share,
+            setup=TrainingSetup(
+                recipe=plan.recipe,
+                data=plan.data,
+                resources=self.share,
+                checkpoints=recorder.study.folder.absolute() / "checkpoints",
+                weights=plan.weights,
+            ),
         )
         interrupts = Interrupts()
         after = self.hang_after and self.hang_after * 60
@@ -170,8 +173,24 @@ class Cluster:
             raise RuntimeError(str(error).strip().splitlines()[-1]) from error
 
 
-class TuneTrial(Trial, tune.Trainable):
+class TuneTrial(tune.Trainable):
     """A trial as Tune runs it, in a process of its own that Ray shows by the trial's name."""
+
+    def setup(self, config: dict[str, TrialTask], setup: TrainingSetup) -> None:
+        """`config["task"]` is the trial's task; `setup` is what all trials share."""
+        self.task = config["task"]
+        self.outcomes = run_trial(self.task, setup)
+
+    def step(self) -> dict[str, Any]:
+        """Train one epoch."""
+        return tune_result(next(self.outcomes), self.task)
+
+    def cleanup(self) -> None:
+        """End the processes that this trial has started."""
+        self.outcomes.close()  # type: ignore[attr-defined]
+
+    def __repr__(self) -> str:
+        return str(self.task)
 
 
 class TrialSearcher(Searcher):
@@ -191,8 +210,14 @@ class TrialSearcher(Searcher):
             return None if live else Searcher.FINISHED
         record, until = job
         self.names[trial_id] = record
-        told = {"key": record.key, "candidate": record.candidate, "seed": record.seed, "epoch": record.epoch}
-        return {"trial": {**told, "until": until}}
+        task = TrialTask(
+            key=record.key,
+            candidate=Candidate.parse(record.candidate),
+            seed=record.seed,
+            until=until,
+            reported_epochs=record.epoch,
+        )
+        return {"task": task}
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
         self.agenda.over(self.names.pop(trial_id))
@@ -226,13 +251,25 @@ class TrialCallback(tune.Callback):
         self.watch.started(_key(trial), time.monotonic())
 
     def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict, **info: Any) -> None:
-        self.watch.reported(_key(trial), time.monotonic(), result["history"][-1]["seconds"])
-        record = self.recorder.records[_key(trial)]
-        self.recorder.on_report(trial_row(record, result), epoch_rows(record, result), result["note"])
+        if result["failure"]:
+            self._fail(_key(trial), result["failure"])
+            return
+        report = result["report"]
+        self.watch.reported(_key(trial), time.monotonic(), report.last.seconds)
+        record = trial_row(self.recorder.records[_key(trial)], report)
+        self.recorder.on_report(record, epoch_rows(record, report), report.note)
 
     def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         self.watch.ended(_key(trial))
-        self.recorder.on_end(_key(trial), end_status(trial.last_result))
+        report = trial.last_result["report"]
+        if report:  # not a failure, which was recorded as it came
+            self.recorder.on_end(_key(trial), end_status(report))
+
+    def _fail(self, key: str, failure: Failure) -> None:
+        if failure.kind == "disk":  # not the trial's fault: the next one would meet it too
+            raise OSError(failure.errno, failure.message)
+        lines = (failure.traceback or failure.message).strip().splitlines()
+        self.recorder.on_failure(key, lines[-1], failure.traceback)
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         error = Path(trial.error_file).read_text() if trial.error_file else ""
@@ -282,4 +319,4 @@ class Interrupts:
 
 
 def _key(trial: Any) -> str:
-    return trial.config["trial"]["key"]
+    return trial.config["task"].key

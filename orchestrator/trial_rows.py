@@ -1,57 +1,64 @@
-"""Turns what a trial reports into the rows of its study."""
+"""What a trial reports, as a result for Tune and as rows of the study.
+
+Fields of the same name are copied: a new reported number needs a field in `TrialReport` or `EpochMetrics` and a
+column in `TrialRecord` or `EpochRecord`, and nothing here.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from results.records import EpochRecord, TrialRecord
+from trainers.trial_task import EpochMetrics, Failure, TrialReport, TrialTask
 
 
-def trial_row(record: TrialRecord, report: dict[str, Any]) -> TrialRecord:
-    """The row of a trial after `report`."""
-    history = report["history"]
-    return replace(
-        record,
-        epoch=report["epoch"],
-        top1=_finite(history[-1]["top1"]),
-        test_top1=report["test_top1"],
-        seconds=sum(epoch["seconds"] for epoch in history),
-        device=report["device"],
-        torch=report["torch"],
-        ranks=report["ranks"],
-        micro_batch=report["micro_batch"],
-        accumulation=report["accumulation"],
-    )
+def tune_result(outcome: TrialReport | Failure, task: TrialTask) -> dict[str, Any]:
+    """A report or a failure as the result of a step. `done` is Tune's own word for a trial that should not go on."""
+    if isinstance(outcome, Failure):
+        return {"report": None, "failure": outcome, "top1": 0.0, "done": True}
+    done = outcome.finished or outcome.epoch >= task.until
+    return {"report": outcome, "failure": None, "top1": outcome.top1, "done": done}
 
 
-def epoch_rows(record: TrialRecord, report: dict[str, Any]) -> list[EpochRecord]:
-    """The rows of all epochs that the trial has completed, from the first."""
-    return [_epoch_row(record, epoch) for epoch in report["history"]]
+def trial_row(record: TrialRecord, report: TrialReport) -> TrialRecord:
+    """`record` with what the report says; `top1` is None if the newest epoch diverged."""
+    changes = _shared_fields(report, TrialRecord)
+    changes["epoch"] = report.epoch
+    changes["top1"] = _finite(report.last.top1)
+    changes["seconds"] = report.seconds
+    return replace(record, **changes)
 
 
-def end_status(report: dict[str, Any]) -> str:
-    """The status of a trial whose last report this is: diverged, done, or paused at a rung."""
-    if report["diverged"]:
+def epoch_rows(record: TrialRecord, report: TrialReport) -> list[EpochRecord]:
+    """One row for every epoch of the trial `record`; numbers that are not finite become None."""
+    return [_epoch_row(record, metrics) for metrics in report.history]
+
+
+def end_status(report: TrialReport) -> str:
+    """The status of a trial whose last report this is. One that could go on is paused at a rung."""
+    if report.diverged:
         return "diverged"
-    return "done" if report["finished"] else "paused"
+    return "done" if report.finished else "paused"
 
 
-def _epoch_row(record: TrialRecord, epoch: dict[str, Any]) -> EpochRecord:
-    return EpochRecord(
-        key=record.key,
-        candidate=record.candidate,
-        seed=record.seed,
-        epoch=epoch["epoch"],
-        train_loss=_finite(epoch["train_loss"]),
-        val_loss=_finite(epoch["val_loss"]),
-        top1=_finite(epoch["top1"]),
-        lr=epoch["lr"],
-        seconds=epoch["seconds"],
-        finished_at=datetime.fromtimestamp(epoch["finished_at"], UTC),
-    )
+def _epoch_row(record: TrialRecord, metrics: EpochMetrics) -> EpochRecord:
+    values = _shared_fields(metrics, EpochRecord)
+    values["finished_at"] = datetime.fromtimestamp(metrics.finished_at, UTC)
+    return EpochRecord(key=record.key, candidate=record.candidate, seed=record.seed, **values)
+
+
+def _shared_fields(reported: TrialReport | EpochMetrics, row: type[TrialRecord | EpochRecord]) -> dict[str, Any]:
+    """The reported fields that are columns of `row` too; floats that are not finite become None."""
+    columns = {field.name for field in fields(row)}
+    values = {}
+    for field in fields(reported):
+        if field.name in columns:
+            value = getattr(reported, field.name)
+            values[field.name] = _finite(value) if isinstance(value, float) else value
+    return values
 
 
 def _finite(value: float) -> float | None:

@@ -7,11 +7,15 @@ import argparse
 import re
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from searchspace.candidate import Candidate
 from searchspace.user_space import find_space
 from storage.folder import Folder
 from trainers.recipes import RECIPES
+
+if TYPE_CHECKING:
+    from trainers.trial_task import Failure, TrialReport
 
 CHECKPOINT = "results/runs/STUDY/checkpoints/KEY (its newest epoch), an epoch-NNNN folder in it, or an export"
 OTHERS = """\
@@ -79,35 +83,54 @@ def _train(args: argparse.Namespace) -> int:
         raise ValueError(f"seed {args.seed}, expected 0 to {2**32 - 1}")
     source = recipe.source(args.data)
 
-    from torch import OutOfMemoryError
-
     from trainers.data.open_dataset import open_dataset
     from trainers.resources import here
-    from trainers.run_trial import RankDiedError, Run, run
+    from trainers.run_trial import run_trial
+    from trainers.trial_task import Failure, TrainingSetup, TrialTask
     from trainers.warm_start import warm_start
 
-    share, weights = here(args.ranks), None
+    resources = here(args.ranks)
+    weights = None
     if args.init or recipe.mixers_first:
         recipe, weights = warm_start(recipe, args.init)
-    data, folder = open_dataset(source, recipe), Folder(args.checkpoints) if args.checkpoints else None
-    task = Run(str(candidate), recipe, data, args.seed, folder, share, recipe.budget, weights=weights)
-    try:
-        for result in run(task):
-            print(_line(result, recipe.budget), flush=True)
-    except (RankDiedError, OutOfMemoryError) as error:
-        raise ValueError(f"training cannot go on: {error}") from error
-    if result["diverged"]:
-        print(f"{candidate} diverged at epoch {result['epoch']}")
+    setup = TrainingSetup(
+        recipe=recipe,
+        data=open_dataset(source, recipe),
+        resources=resources,
+        checkpoints=Folder(args.checkpoints) if args.checkpoints else None,
+        weights=weights,
+    )
+    task = TrialTask(key="", candidate=candidate, seed=args.seed, until=recipe.budget)
+    for outcome in run_trial(task, setup):
+        if isinstance(outcome, Failure):
+            return _explain(outcome)
+        print(_line(outcome, recipe.budget), flush=True)
+        report = outcome
+    if report.diverged:
+        print(f"{candidate} diverged at epoch {report.epoch}")
         return 1
-    print(f"{candidate}: test top-1 {result['test_top1']:.2f} %")
+    print(f"{candidate}: test top-1 {report.test_top1:.2f} %")
     return 0
 
 
-def _line(result: dict, budget: int) -> str:
-    epoch, note = result["history"][-1], f"{result['note']}\n" if result["note"] else ""
+def _explain(failure: Failure) -> int:
+    """Raise what has one line to say; print the traceback of anything else and return exit code 1."""
+    if failure.kind in ("memory", "process died"):
+        raise ValueError(f"training cannot go on: {failure.message}")
+    if failure.errno is not None:
+        raise OSError(failure.errno, failure.message)
+    if failure.kind == "input":
+        raise ValueError(failure.message)
+    print(failure.traceback, end="", file=sys.stderr)
+    return 1
+
+
+def _line(report: TrialReport, budget: int) -> str:
+    epoch = report.last
+    note = f"{report.note}\n" if report.note else ""
     return (
-        f"{note}epoch {epoch['epoch']:3}/{budget}  train loss {epoch['train_loss']:.4f}  "
-        f"val loss {epoch['val_loss']:.4f}  val top-1 {epoch['top1']:.2f} %  {epoch['seconds']:.1f} s"
+        f"{note}epoch {epoch.epoch:3}/{budget}  train loss {epoch.train_loss:.4f}  "
+        f"val loss {epoch.val_loss:.4f}  val top-1 {epoch.top1:.2f} %  {epoch.seconds:.1f} s"
     )
 
 

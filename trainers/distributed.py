@@ -1,13 +1,13 @@
-"""One trial on several GPUs of a node: a process for each, joined by torch's DistributedDataParallel. None outlives the
-process that started it, and none is waited for when another has died."""
+"""Training on several ranks of one node: a process for each, joined by torch.distributed. No rank outlives the process
+that started it, and none waits for one that died."""
 
 from __future__ import annotations
 
 import os
 import threading
 import time
-import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing import connection, parent_process
 from tempfile import TemporaryDirectory
@@ -17,109 +17,144 @@ import torch
 import torch.distributed as dist
 from torch import multiprocessing
 
-from searchspace.user_space import load_from_environment
+from trainers.failures import failure_from
 from trainers.rank_context import RankContext
-from trainers.run_trial import RankDiedError, Result, Run
+from trainers.trial_task import Failure, TrialReport
 
-PATIENCE = timedelta(hours=1)  # others wait while the first rank writes to a store that may be away for a while
-GRACE = 2.0  # seconds in which the ranks that suffer from another's failure may speak before it does
+COLLECTIVE_TIMEOUT = timedelta(hours=1)  # others wait while rank 0 writes to a store that may be away for a while
+GRACE_SECONDS = 2.0  # after a failure, in which other ranks may report what caused it
+
+TrainRank = Callable[[RankContext, str], Iterator[TrialReport]]
 
 
-def results_of_ranks(task: Run) -> Iterator[Result]:
-    """The results of `task`, trained by `task.share.ranks` processes; their exceptions are raised here."""
-    context = multiprocessing.get_context("spawn")
+@dataclass(frozen=True)
+class _RankFailure:
+    """What a rank sends when it fails. `is_consequence`: it lost the connection to another rank, which failed first."""
+
+    failure: Failure
+    is_consequence: bool
+
+
+def run_on_ranks(train: TrainRank, ranks: int, device: str) -> Iterator[TrialReport | Failure]:
+    """Call `train(context, device)` in `ranks` new processes; yield what rank 0 reports, and a failure of any last.
+
+    `device` is "cpu", or "cuda" for one GPU each. `train` must be picklable.
+    """
+    spawn = multiprocessing.get_context("spawn")
     with TemporaryDirectory(prefix="ranks-") as meeting:
-        ranks = []
+        processes = {}
         try:
-            for rank in range(task.share.ranks):
-                receive, send = context.Pipe(duplex=False)
-                arguments = (task, RankContext(rank, task.share.ranks), f"file://{meeting}/store", send)
-                process = context.Process(target=_rank, args=arguments, name=f"rank {rank}")
+            for rank in range(ranks):
+                receiver, sender = spawn.Pipe(duplex=False)
+                arguments = (train, RankContext(rank, ranks), device, f"file://{meeting}/store", sender)
+                process = spawn.Process(target=_run_rank, args=arguments, name=f"rank {rank}")
                 process.start()
-                send.close()
-                ranks.append((process, receive))
-            yield from _listen(ranks)
+                sender.close()
+                processes[receiver] = process
+            yield from _listen(dict(processes))
         finally:
-            for process, _ in ranks:
+            for process in processes.values():
                 process.kill()
-            for process, _ in ranks:
+            for process in processes.values():
                 process.join()
 
 
-def _listen(ranks: list[tuple[Any, Any]]) -> Iterator[Result]:
-    """What the first rank sends, until all have ended well."""
-    waiting = {pipe: process for process, pipe in ranks}
-    while waiting:
-        for pipe in _ready(waiting):
+def _listen(processes: dict[Any, Any]) -> Iterator[TrialReport | Failure]:
+    """What rank 0 sends, until all ranks have ended or one fails. `processes` by their pipes."""
+    while processes:
+        for pipe in _wait(processes):
             try:
-                kind, content = pipe.recv()
+                message = pipe.recv()
             except EOFError:
-                _ended(waiting.pop(pipe))
+                death = _end(processes.pop(pipe))
+                if death is not None:
+                    yield death
+                    return
                 continue
-            if kind == "result":
-                yield content
-            else:
-                _raise_first_cause((kind, content), waiting)
+            if isinstance(message, _RankFailure):
+                yield _find_cause(message, processes)
+                return
+            yield message
 
 
-def _ready(waiting: dict[Any, Any], timeout: float | None = None) -> list[Any]:
-    """The pipes that have something to say, or have been closed."""
-    return list(connection.wait(waiting, timeout))
+def _wait(processes: dict[Any, Any], timeout: float | None = None) -> list[Any]:
+    """The pipes that have a message, or have been closed."""
+    return list(connection.wait(processes, timeout))
 
 
-def _ended(process: Any) -> None:
+def _end(process: Any) -> Failure | None:
+    """Wait for a process that closed its pipe; the failure if it died."""
     process.join()
-    if process.exitcode:
-        raise RankDiedError(f"{process.name} died with exit code {process.exitcode}")
+    if not process.exitcode:
+        return None
+    return Failure("process died", f"{process.name} died with exit code {process.exitcode}")
 
 
-def _raise_first_cause(failure: tuple[str, Any], waiting: dict[Any, Any]) -> None:
-    """One rank's failure fails the others: death and memory are causes, a broken connection is none."""
-    failures, until, ranks = [failure], time.monotonic() + GRACE, list(waiting.values())
-    while waiting and (ready := _ready(waiting, max(0.0, until - time.monotonic()))):
+def _find_cause(first: _RankFailure, processes: dict[Any, Any]) -> Failure:
+    """One rank's failure breaks the connections of the others: find the failure that came first.
+
+    A death comes before everything else, then too little memory, bad input and other errors.
+    """
+    started = list(processes.values())
+    failures = [first]
+    deadline = time.monotonic() + GRACE_SECONDS
+    while processes:
+        ready = _wait(processes, max(0.0, deadline - time.monotonic()))
+        if not ready:
+            break
         for pipe in ready:
             try:
-                failures.append(pipe.recv())
+                message = pipe.recv()
             except EOFError:
-                _ended(waiting.pop(pipe))
-    for process in ranks:  # one whose pipe its loader's processes still hold
+                death = _end(processes.pop(pipe))
+                if death is not None:
+                    return death
+                continue
+            if isinstance(message, _RankFailure):
+                failures.append(message)
+    for process in started:  # the pipe of a dead rank stays open while its data loader's processes live
         if process.exitcode and process.exitcode < 0:
-            _ended(process)
-    by_kind = dict(reversed(failures))
-    if "memory" in by_kind:
-        raise torch.OutOfMemoryError(by_kind["memory"])
-    if "input" in by_kind:
-        number, text = by_kind["input"]
-        raise OSError(number, text) if number else ValueError(text)
-    raise RuntimeError(by_kind.get("error") or failures[0][1])
+            return _end(process) or first.failure
+    causes = [message.failure for message in failures if not message.is_consequence]
+    for kind in ("memory", "disk", "input", "error"):
+        for failure in causes:
+            if failure.kind == kind:
+                return failure
+    return first.failure
 
 
-def _rank(task: Run, team: RankContext, meeting: str, send: Any) -> None:
+def _run_rank(train: TrainRank, context: RankContext, device: str, meeting: str, sender: Any) -> None:
+    """The main function of a rank's process."""
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    on_gpu = task.share.device == "cuda"
-    device = f"cuda:{team.rank}" if on_gpu else "cpu"
+    on_gpu = device == "cuda"
+    if on_gpu:
+        device = f"cuda:{context.rank}"
     try:
         if on_gpu:
             torch.cuda.set_device(device)
         dist.init_process_group(
-            "nccl" if on_gpu else "gloo", init_method=meeting, rank=team.rank, world_size=team.size, timeout=PATIENCE
+            "nccl" if on_gpu else "gloo",
+            init_method=meeting,
+            rank=context.rank,
+            world_size=context.size,
+            timeout=COLLECTIVE_TIMEOUT,
         )
-        load_from_environment()
-        for result in task.results(team, device):
-            if team.rank == 0:
-                send.send(("result", result))
+        for report in train(context, device):
+            if context.rank == 0:
+                sender.send(report)
         dist.destroy_process_group()
-    except torch.OutOfMemoryError as error:
-        send.send(("memory", str(error)))
-    except (ValueError, OSError) as error:
-        number = error.errno if isinstance(error, OSError) else None
-        send.send(("input", (number, str(error.strerror) if isinstance(error, OSError) and number else str(error))))
     except BaseException as error:
-        broken = isinstance(error, dist.DistError) or "gloo" in str(error).lower()
-        send.send(("broken" if broken else "error", traceback.format_exc()))
-    send.close()
-    # Not the interpreter's own end, which may wait for a rank that is gone.
+        sender.send(_RankFailure(failure_from(error), _lost_connection(error)))
+    sender.close()
+    # Not the interpreter's own exit, which may wait for a rank that is gone.
     os._exit(0)
+
+
+def _lost_connection(error: BaseException) -> bool:
+    """Whether a collective failed because another rank is gone."""
+    if isinstance(error, torch.OutOfMemoryError | ValueError | OSError):
+        return False
+    return isinstance(error, dist.DistError) or "gloo" in str(error).lower()
 
 
 def _die_with_parent() -> None:

@@ -1,139 +1,140 @@
-"""What a trial reports, epoch by epoch: alone or by several ranks, with smaller passes where memory is too little."""
+"""Runs one trial and reports it epoch by epoch, alone or with several ranks. Recovers from too little memory and from
+ranks that die."""
 
 from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
 
 import torch
 
-from searchspace.candidate import Candidate
 from searchspace.user_space import load_from_environment
-from storage.folder import Folder
-from trainers.data.dataset import ImageDataset
 from trainers.device import device_name
+from trainers.distributed import run_on_ranks
+from trainers.failures import failure_from
 from trainers.rank_context import RankContext
-from trainers.recipes import Recipe
-from trainers.resources import Resources
 from trainers.trainer import Trainer
-from trainers.warm_start import Weights
+from trainers.trial_task import Failure, TrainingSetup, TrialReport, TrialTask
 
-MOST_DEATHS = 3  # of ranks, without an epoch between them
-
-Result = dict[str, Any]
+MOST_DEATHS = 3  # of ranks, without a completed epoch between them
 
 
-class RankDiedError(RuntimeError):
-    """A rank's process ended without saying why."""
+def run_trial(task: TrialTask, setup: TrainingSetup) -> Iterator[TrialReport | Failure]:
+    """Train `task` and yield a report after every epoch; at most one Failure, which comes last.
 
-
-@dataclass(frozen=True)
-class Run:
-    """One trial's training, to epoch `until` at most; the rows of its first `reported` epochs are known already."""
-
-    candidate: str
-    recipe: Recipe
-    data: ImageDataset
-    seed: int
-    folder: Folder | None
-    share: Resources
-    until: int
-    reported: int = 0
-    micro_batch: int | None = None
-    weights: Weights | None = None
-
-    def __post_init__(self) -> None:
-        assert (self.weights is None) == (self.recipe.init is None), "rows would say what the training did not do"
-
-    def results(self, team: RankContext | None = None, device: str | None = None) -> Iterator[Result]:
-        """Each epoch as it ends, in this process. Epochs whose rows were lost come first, without training."""
-        torch.set_num_threads(self.share.threads)
-        if self.share.device == "cuda" and self.share.memory < 1:
-            torch.cuda.set_per_process_memory_fraction(self.share.memory)
-        trainer = Trainer(
-            Candidate.parse(self.candidate),
-            self.recipe,
-            self.data,
-            self.seed,
-            self.folder,
-            device or self.share.device,
-            team,
-            self.micro_batch,
-            self.share.workers,
-            self.weights,
-        )
-        epochs, reported, done = trainer.epochs(), self.reported, False
-        while not done:
-            if len(trainer.history) <= reported:
-                next(epochs, None)
-            reported = len(trainer.history)
-            yield (result := _result(trainer, self.until))
-            done = result["done"]
-
-
-def run(task: Run) -> Iterator[Result]:
-    """The results of `task`, in this process or by as many ranks as its share has.
-
-    What does not fit into memory goes on from its checkpoint with half the micro-batch, and a dead rank's trial too,
-    with the same. RankDiedError if that happens again and again.
+    A trial that needs more memory than there is continues from its checkpoint with half the micro-batch. A trial whose
+    rank died continues from its checkpoint as it was, up to two times without a completed epoch in between.
     """
-    load_from_environment()
-    deaths, note = 0, None
+    micro_batch: int | None = None
+    deaths = 0
+    note = None
     while True:
-        try:
-            for result in _once(task):
-                task, deaths = replace(task, reported=result["epoch"]), 0
-                yield {**result, "note": note}
+        failure = None
+        with closing(_attempt(task, setup, micro_batch)) as outcomes:
+            for outcome in outcomes:
+                if isinstance(outcome, Failure):
+                    failure = outcome
+                    break
+                task = replace(task, reported_epochs=outcome.epoch)
+                deaths = 0
+                yield replace(outcome, note=note)
                 note = None
+        if failure is None:
             return
-        except torch.OutOfMemoryError as error:
-            task, note = _smaller(task, error)
-        except RankDiedError as error:
+        if failure.kind == "memory":
+            tried = _images_per_pass(setup, micro_batch)
+            micro_batch = tried // 2
+            if micro_batch < _smallest_micro_batch(setup):
+                yield failure
+                return
+            passes = math.ceil(_images_per_rank(setup) / micro_batch)
+            note = f"{tried} images at a time do not fit into memory: goes on with {micro_batch} x {passes}"
+        elif failure.kind == "process died" and deaths + 1 < MOST_DEATHS:
             deaths += 1
-            if deaths == MOST_DEATHS:
-                raise
-            note = f"{error}; went on from the last checkpoint"
-        gc.collect()  # what the failed one held of the device's memory
-        torch.compiler.reset()  # it keeps a few versions of a model's code, of all models together
+            note = f"{failure.message}; went on from the last checkpoint"
+        else:
+            yield failure
+            return
+        gc.collect()  # frees device memory that the failed attempt held
+        torch.compiler.reset()  # it keeps a limited number of compiled versions, of all models together
 
 
-def _once(task: Run) -> Iterator[Result]:
-    if task.share.ranks == 1:
-        return task.results()
-    from trainers.distributed import results_of_ranks
+def report_epochs(
+    task: TrialTask, setup: TrainingSetup, micro_batch: int | None, context: RankContext, device: str
+) -> Iterator[TrialReport]:
+    """Train as one rank and yield a report after every epoch. Epochs whose reports were lost come first, untrained."""
+    load_from_environment()  # a user's space file may register token mixers that the candidate needs
+    torch.set_num_threads(setup.resources.threads)
+    if setup.resources.device == "cuda" and setup.resources.memory < 1:
+        torch.cuda.set_per_process_memory_fraction(setup.resources.memory)
+    trainer = Trainer(
+        task.candidate,
+        setup.recipe,
+        setup.data,
+        task.seed,
+        setup.folder_of(task),
+        device,
+        context,
+        micro_batch,
+        setup.resources.workers,
+        setup.weights,
+    )
+    epochs = trainer.epochs()
+    reported_epochs = task.reported_epochs
+    done = False
+    while not done:
+        if len(trainer.history) <= reported_epochs:
+            next(epochs, None)
+        reported_epochs = len(trainer.history)
+        report = _report(trainer)
+        yield report
+        done = report.finished or report.epoch >= task.until
 
-    return results_of_ranks(task)
+
+def _attempt(task: TrialTask, setup: TrainingSetup, micro_batch: int | None) -> Generator[TrialReport | Failure]:
+    """Reports until the trial is done or fails; nothing but a Failure leaves it for an error in training."""
+    resources = setup.resources
+    if resources.ranks > 1:
+        train = partial(report_epochs, task, setup, micro_batch)
+        yield from run_on_ranks(train, resources.ranks, resources.device)
+        return
+    try:
+        yield from report_epochs(task, setup, micro_batch, RankContext(), resources.device)
+    except Exception as error:
+        failure = failure_from(error)
+    else:
+        return
+    yield failure
 
 
-def _smaller(task: Run, error: Exception) -> tuple[Run, str]:
-    """The task with half the micro-batch; the error itself where a single image does not fit."""
-    images = math.ceil(task.data.num_train * (1 - task.recipe.val_fraction))
-    share = min(task.recipe.batch_size, images) // task.share.ranks
-    tried = min(task.micro_batch or task.recipe.micro(task.share.device), share)
-    least = 2 if task.recipe.mixes else 1
-    if tried // 2 < least:
-        raise error
-    micro = tried // 2
-    note = f"{tried} images at a time do not fit into memory: goes on with {micro} x {-(-share // micro)}"
-    return replace(task, micro_batch=micro), note
+def _images_per_rank(setup: TrainingSetup) -> int:
+    """Images of an optimizer step that one rank sees."""
+    train_images = math.ceil(setup.data.num_train * (1 - setup.recipe.val_fraction))
+    return min(setup.recipe.batch_size, train_images) // setup.resources.ranks
 
 
-def _result(trainer: Trainer, until: int) -> Result:
-    last, finished = trainer.history[-1], trainer.finished
-    return {
-        "epoch": last.epoch,
-        "top1": 0.0 if last.diverged else last.top1,  # what the rungs compare
-        "diverged": last.diverged,
-        "test_top1": trainer.test() if finished and not last.diverged else None,
-        "history": [asdict(epoch) for epoch in trainer.history],
-        "device": device_name(trainer.device),
-        "torch": torch.__version__,
-        "ranks": trainer.team.size,
-        "micro_batch": trainer.micro_batch,
-        "accumulation": len(trainer.parts),
-        "finished": finished,
-        "done": finished or last.epoch >= until,  # Tune's own word
-    }
+def _images_per_pass(setup: TrainingSetup, micro_batch: int | None) -> int:
+    asked = micro_batch or setup.recipe.micro(setup.resources.device)
+    return min(asked, _images_per_rank(setup))
+
+
+def _smallest_micro_batch(setup: TrainingSetup) -> int:
+    return 2 if setup.recipe.mixes else 1  # images are mixed in pairs
+
+
+def _report(trainer: Trainer) -> TrialReport:
+    diverged = trainer.history[-1].diverged
+    return TrialReport(
+        history=tuple(trainer.history),
+        test_top1=trainer.test() if trainer.finished and not diverged else None,
+        device=device_name(trainer.device),
+        torch=torch.__version__,
+        ranks=trainer.team.size,
+        micro_batch=trainer.micro_batch,
+        accumulation=len(trainer.parts),
+        finished=trainer.finished,
+    )

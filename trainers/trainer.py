@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import islice
 
 import torch
@@ -22,6 +22,7 @@ from trainers.data.dataset import ImageDataset
 from trainers.metadata import CheckpointMetadata
 from trainers.rank_context import RankContext
 from trainers.recipes import Recipe
+from trainers.trial_task import EpochMetrics
 from trainers.version import commit
 from trainers.warm_start import Weights, freeze, load_shared_weights
 
@@ -29,27 +30,6 @@ from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
 
 FINITE_CHECK = 50  # steps between looks at the loss, each of which waits for the device
-
-
-@dataclass(frozen=True)
-class EpochMetrics:
-    """What one epoch gave: `top1` in percent of the validation split, `lr` at its last step, `seconds` of wall clock.
-
-    A diverged epoch has a loss that is not finite, and no top-1 (NaN).
-    """
-
-    epoch: int  # completed epochs, from 1
-    train_loss: float
-    val_loss: float
-    top1: float
-    lr: float
-    seconds: float
-    finished_at: float  # seconds since 1970, UTC
-
-    @property
-    def diverged(self) -> bool:
-        """Whether a loss stopped being a number."""
-        return not (math.isfinite(self.train_loss) and math.isfinite(self.val_loss))
 
 
 class Trainer:
@@ -174,7 +154,15 @@ class Trainer:
                 top1, val_loss = self._evaluate(self.feed.validate(self.micro_batch))
                 top1 = top1 if math.isfinite(val_loss) else math.nan
             lr = self.optimizer.param_groups[0]["lr"]
-            epoch = EpochMetrics(number + 1, train_loss, val_loss, top1, lr, time.monotonic() - start, time.time())
+            epoch = EpochMetrics(
+                epoch=number + 1,
+                train_loss=train_loss,
+                val_loss=val_loss,
+                top1=top1,
+                lr=lr,
+                seconds=time.monotonic() - start,
+                finished_at=time.time(),
+            )
             self.history.append(epoch)
             self._save()
             yield epoch

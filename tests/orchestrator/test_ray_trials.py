@@ -14,9 +14,11 @@ from orchestrator import ray_trials as cluster
 from orchestrator.ray_cluster import cpus_and_gpus
 from orchestrator.ray_trials import EPILOGUE, Interrupts, TrialCallback, TrialSearcher
 from orchestrator.stall_detector import StallDetector
+from searchspace.candidate import Candidate
 from tests.support.paths import ROOT
 from tests.support.studies import trial_record
 from trainers.resources import Resources
+from trainers.trial_task import Failure, TrialTask
 
 
 class TrialQueue:
@@ -38,8 +40,9 @@ def jobs(trials, side_by_side):
 
 def test_a_job_says_what_its_trial_has_and_until_where_to_go():
     record = trial_record(seed=0)
-    told = {"key": record.key, "candidate": record.candidate, "seed": 0, "epoch": 1, "until": 2}
-    assert jobs(1, side_by_side=1).suggest("x") == {"trial": told}
+    candidate = Candidate.parse(record.candidate)
+    task = TrialTask(key=record.key, candidate=candidate, seed=0, until=2, reported_epochs=1)
+    assert jobs(1, side_by_side=1).suggest("x") == {"task": task}
 
 
 def test_the_agenda_is_asked_only_while_fewer_trials_are_live_than_fit():
@@ -54,7 +57,7 @@ def test_a_trial_that_ends_is_over_and_frees_its_place():
         search.suggest(name)
     search.on_trial_complete("y", error=True)
     assert search.agenda.ended == [1]
-    assert search.suggest("z")["trial"]["seed"] == 2
+    assert search.suggest("z")["task"].seed == 2
 
 
 def test_the_search_is_finished_only_when_nothing_is_live():
@@ -193,10 +196,20 @@ MEMORY = "1 worker(s) were killed due to the node running low on memory.\nTop 10
 )
 def test_a_trial_whose_process_died_is_told_from_one_that_raised(tmp_path, error, told):
     (tmp_path / "error.txt").write_text(f"Failure # 1 (occurred at 2026-01-01_00-00-00)\n{error}\n")
-    trial = SimpleNamespace(config={"trial": {"key": "k"}}, error_file=tmp_path / "error.txt")
+    trial = SimpleNamespace(config={"task": SimpleNamespace(key="k")}, error_file=tmp_path / "error.txt")
     heard = Heard()
     TrialCallback(heard, None, StallDetector()).on_trial_error(0, [], trial)
     assert heard.told == [f"k: {told}"]
+
+
+def test_a_failure_is_recorded_and_a_full_disk_ends_the_run():
+    trial = SimpleNamespace(config={"task": SimpleNamespace(key="k")})
+    heard = Heard()
+    callback = TrialCallback(heard, None, StallDetector())
+    callback.on_trial_result(0, [], trial, {"failure": Failure("error", "no", "Traceback\nKeyError: 'x'")})
+    assert heard.told == ["k: KeyError: 'x'"]
+    with pytest.raises(OSError, match=r"^\[Errno 28\] No space left on device$"):
+        callback.on_trial_result(0, [], trial, {"failure": Failure("disk", "No space left on device", errno=28)})
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,9 @@ import orchestrate
 import results.report.write_report
 from orchestrator import ray_trials as cluster
 from orchestrator.plan import make_plan
+from orchestrator.trial_rows import tune_result
 from results.report.updater import ReportUpdater
+from tests.support.reports import make_report
 
 KEPT = Path(sys.argv[1])  # a file a trial with its epochs, as checkpoints would be; `log` says what was begun
 HOW = sys.argv[2].split(",")
@@ -26,25 +28,23 @@ class FakeTrial(tune.Trainable):
     """Goes on from the epochs that were kept."""
 
     def setup(self, config):
-        self.trial, self.kept = config["trial"], KEPT / config["trial"]["key"]
+        self.task = config["task"]
+        self.kept = KEPT / self.task.key
         self.epoch = int(self.kept.read_text()) if self.kept.exists() else 0
 
     def step(self):
         self.epoch += 1
         with (KEPT / "log").open("a") as log:
-            log.write(f"{self.trial['candidate']} {self.epoch}\n")
-        hung, how = self.kept.with_suffix(".hung"), HOW[not self.trial["candidate"].endswith("attn-attn")]
+            log.write(f"{self.task.candidate} {self.epoch}\n")
+        hung, how = self.kept.with_suffix(".hung"), HOW[not str(self.task.candidate).endswith("attn-attn")]
         if self.epoch == 2 and (how == "always" or (how == "once" and not hung.exists())):
             hung.touch()
             time.sleep(FOR_EVER)
         time.sleep(EPOCH)
         self.kept.write_text(str(self.epoch))
-        row = {"train_loss": 1.0, "val_loss": 1.0, "lr": 0.1, "seconds": EPOCH, "finished_at": 0}
-        history = [{"epoch": n, "top1": 50.0 + n, **row} for n in range(1, self.epoch + 1)]
-        finished = self.epoch == self.trial["until"]
-        shown = {"epoch": self.epoch, "top1": history[-1]["top1"], "history": history, "diverged": False, "note": None}
-        told = {"test_top1": None, "device": "fake", "torch": "", "ranks": 1, "micro_batch": 1, "accumulation": 1}
-        return {**shown, **told, "finished": finished, "done": finished}
+        top1s = [50.0 + epoch for epoch in range(1, self.epoch + 1)]
+        report = make_report(top1s, epoch_seconds=EPOCH, finished=self.epoch == self.task.until)
+        return tune_result(report, self.task)
 
 
 def two_candidates(args):

@@ -12,6 +12,8 @@ from ray import tune
 import results.report.write_report
 from orchestrate import main
 from orchestrator import ray_trials as cluster
+from orchestrator.trial_rows import tune_result
+from tests.support.reports import make_report
 
 KEPT = Path(sys.argv[1])  # a file a trial with its epochs, as checkpoints would be; `log` says who trained which
 EPOCH = 0.5  # seconds
@@ -21,25 +23,24 @@ class FakeTrial(tune.Trainable):
     """Goes on from the epochs that were kept; those that were never reported come first, without training."""
 
     def setup(self, config):
-        self.trial, self.node = config["trial"], ray.get_runtime_context().get_node_id()
-        self.kept = KEPT / self.trial["key"]
-        self.epoch = self.trial["epoch"]
+        self.task = config["task"]
+        self.node = ray.get_runtime_context().get_node_id()
+        self.kept = KEPT / self.task.key
+        self.epoch = self.task.reported_epochs
 
     def step(self):
         if self.epoch >= (int(self.kept.read_text()) if self.kept.exists() else 0):
             self.learn(self.epoch + 1)
         self.epoch += 1
-        level, row = crc32(self.trial["key"].encode()) % 20, {"train_loss": 1.0, "val_loss": 1.0, "lr": 0.1}
-        epochs = range(1, self.epoch + 1)
-        history = [{"epoch": n, "top1": 50 + level + n, "seconds": EPOCH, "finished_at": 0, **row} for n in epochs]
-        finished = self.epoch == self.trial["until"]
-        shown = {"epoch": self.epoch, "top1": history[-1]["top1"], "history": history, "diverged": False, "note": None}
-        told = {"test_top1": None, "device": self.node, "torch": "", "ranks": 1, "micro_batch": 1, "accumulation": 1}
-        return {**shown, **told, "finished": finished, "done": finished}
+        level = 50 + crc32(self.task.key.encode()) % 20
+        top1s = [level + epoch for epoch in range(1, self.epoch + 1)]
+        finished = self.epoch == self.task.until
+        report = make_report(top1s, epoch_seconds=EPOCH, device=self.node, finished=finished)
+        return tune_result(report, self.task)
 
     def learn(self, epoch):
         with (KEPT / "log").open("a") as log:
-            log.write(f"{self.trial['key']} {epoch} {self.node} {os.getpid()}\n")
+            log.write(f"{self.task.key} {epoch} {self.node} {os.getpid()}\n")
         time.sleep(EPOCH)
         part = self.kept.with_name(f"{self.kept.name}.part")
         part.write_text(str(epoch))

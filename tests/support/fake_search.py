@@ -13,28 +13,25 @@ from ray import tune
 from orchestrate import make_trial_queue, parser
 from orchestrator import ray_trials as cluster
 from orchestrator.plan import make_plan
+from orchestrator.trial_rows import tune_result
+from tests.support.reports import make_report
 
 
 class FakeTrial(tune.Trainable):
     """Curves that follow from the candidate's name."""
 
     def setup(self, config, **shared):
-        self.trial = config["trial"]
-        self.epoch = self.trial["epoch"]
+        self.task = config["task"]
+        self.epoch = self.task.reported_epochs
 
     def step(self):
         Path(os.environ["WORKER"]).write_text(str(os.getpid()))  # for who wants to kill it
         time.sleep(0.1)
         self.epoch = min(self.epoch + 1, 12)
-        level = crc32(self.trial["candidate"].encode()) % 2000 / 100
-        row = {"train_loss": 1.0, "val_loss": 1.0, "lr": 0.1, "seconds": 0.1}
-        epochs = range(1, self.epoch + 1)
-        history = [{"epoch": n, "top1": 40 + level + 2 * n, "finished_at": time.time(), **row} for n in epochs]
-        finished = self.epoch == 12
-        shown = {"epoch": self.epoch, "top1": history[-1]["top1"], "history": history, "diverged": False}
-        told = {"test_top1": None, "device": "fake", "torch": "", "finished": finished}
-        told |= {"ranks": 1, "micro_batch": 1, "accumulation": 1, "note": None}
-        return {**shown, **told, "done": finished or self.epoch >= self.trial["until"]}
+        level = 40 + crc32(str(self.task.candidate).encode()) % 2000 / 100
+        top1s = [level + 2 * epoch for epoch in range(1, self.epoch + 1)]
+        report = make_report(top1s, epoch_seconds=0.1, finished=self.epoch == 12)
+        return tune_result(report, self.task)
 
 
 def main(results: Path) -> None:

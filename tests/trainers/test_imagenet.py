@@ -13,8 +13,9 @@ from trainers.__main__ import main
 from trainers.data.open_dataset import open_streamed
 from trainers.recipes import ABLATION
 from trainers.resources import here
-from trainers.run_trial import Run, run
+from trainers.run_trial import run_trial
 from trainers.trainer import Trainer
+from trainers.trial_task import TrainingSetup, TrialTask
 
 import timm
 
@@ -38,16 +39,18 @@ def pictures(tmp_path):
 def test_the_recipe_of_the_ablations_from_training_to_timm(pictures, tmp_path, capsys):
     checkpoints, recipe, data = tmp_path / "checkpoints", ABLATION.cut(2), open_streamed(str(pictures))
     assert (data.num_train, data.num_test, len(data.classes)) == (16, 8, 8)
-    first = next(run(Run(CANDIDATE, recipe, data, 0, Folder(checkpoints), here(1), until=2)))
-    assert first["history"][0]["lr"] == pytest.approx(1e-6)
-    assert (first["micro_batch"], first["accumulation"]) == (8, 1)  # half are held out: one of each class
+    setup = TrainingSetup(recipe=recipe, data=data, resources=here(1), checkpoints=Folder(checkpoints))
+    task = TrialTask(key="", candidate=Candidate.parse(CANDIDATE), seed=0, until=2)
+    first = next(run_trial(task, setup))
+    assert first.last.lr == pytest.approx(1e-6)
+    assert (first.micro_batch, first.accumulation) == (8, 1)  # half are held out: one of each class
 
     train = [CANDIDATE, "--recipe", "ablation", "--data", str(pictures), "--epochs", "2"]
     assert main([*train, "--checkpoints", str(checkpoints)]) == 0
     shown = capsys.readouterr().out
     assert re.findall(r"^epoch +(\d)/2", shown, re.MULTILINE) == ["1", "2"]
-    assert f"epoch   1/2  train loss {first['history'][0]['train_loss']:.4f}" in shown
-    assert f"{first['history'][0]['seconds']:.1f} s\nepoch   2/2" in shown  # shown again, not trained again
+    assert f"epoch   1/2  train loss {first.last.train_loss:.4f}" in shown
+    assert f"{first.last.seconds:.1f} s\nepoch   2/2" in shown  # shown again, not trained again
 
     assert main(["validate", str(checkpoints), "--data", str(pictures)]) == 0
     test_top1 = re.search(r"test top-1 ([\d.]+) %", shown)[1]

@@ -7,15 +7,9 @@ import torch
 
 from searchspace.candidate import Candidate
 from storage.folder import Folder
-from trainers.resources import Resources
 from trainers.trainer import Trainer
-from trainers.tune_trial import Trial
 
 CANDIDATE = Candidate.parse("caformer_micro-dwconv-cska-ska-attn")
-
-
-def checkpoint_note(folder):
-    return json.loads((folder / "epoch-0003" / "trainer.json").read_text())
 
 
 def weights(trainer):
@@ -158,36 +152,3 @@ def test_clipping_bounds_the_gradient(shapes, quick):
     trainer.step([(trainer.feed.normalised(trainer.feed.train_images[:16]), trainer.feed.train_labels[:16])])
     norm = torch.cat([p.grad.flatten() for p in trainer.model.parameters()]).norm().item()
     assert norm == pytest.approx(1e-3, rel=1e-3)
-
-
-def test_a_trial_reports_its_whole_history_and_reads_the_test_images_at_the_end(shapes, quick, tmp_path):
-    arguments = {"data": shapes, "recipe": quick, "checkpoints": Folder(tmp_path), "share": Resources()}
-    trial = Trial()
-    config = {"trial": {"key": "k", "candidate": str(CANDIDATE), "seed": 3, "epoch": 0, "until": 3}}
-    trial.setup(config, **arguments)
-    results = [trial.step() for _ in range(3)]
-    assert repr(trial) == "caformer_micro-dwconv-cska-ska-attn seed 3"
-    assert [len(result["history"]) for result in results] == [1, 2, 3]
-    assert [result["test_top1"] is not None for result in results] == [False, False, True]
-    assert [result["done"] for result in results] == [False, False, True]
-
-    again = Trial()
-    again.setup(config, **arguments)
-    assert again.step() == results[-1]
-    assert checkpoint_note(tmp_path / "k")["test_top1"] == results[-1]["test_top1"]
-
-
-def test_an_epoch_whose_rows_were_lost_is_reported_before_the_next_is_trained(shapes, quick, tmp_path):
-    trained_for_two_epochs(shapes, quick, Folder(tmp_path / "k"))
-    for rows, first in ((1, 2), (2, 3)):
-        trial = Trial()
-        config = {"trial": {"key": "k", "candidate": str(CANDIDATE), "seed": 0, "epoch": rows, "until": 3}}
-        trial.setup(config, data=shapes, recipe=quick, checkpoints=Folder(tmp_path), share=Resources())
-        assert trial.step()["epoch"] == first
-
-
-def test_a_trial_pauses_at_the_epoch_that_it_was_given(shapes, quick, tmp_path):
-    trial, config = Trial(), {"key": "k", "candidate": str(CANDIDATE), "seed": 0, "epoch": 0, "until": 1}
-    trial.setup({"trial": config}, data=shapes, recipe=quick, checkpoints=Folder(tmp_path), share=Resources())
-    result = trial.step()
-    assert (result["done"], result["finished"], result["test_top1"]) == (True, False, None)

@@ -19,11 +19,13 @@ from searchspace.backbones import build
 from searchspace.candidate import Candidate
 from storage.folder import Folder
 from tests.support.studies import trial_record
+from tests.support.training import curve
 from trainers import warm_start as warm
 from trainers.__main__ import main as trainers_main
 from trainers.resources import Resources
-from trainers.run_trial import Run, run
+from trainers.run_trial import run_trial
 from trainers.trainer import Trainer
+from trainers.trial_task import Failure, TrainingSetup, TrialTask
 from trainers.warm_start import Weights, freeze, load_shared_weights, load_weights
 
 BASE = "dwconv-dwconv-attn-attn"
@@ -279,11 +281,10 @@ def test_a_resumed_warm_run_equals_an_uninterrupted_one(shapes, finetune, tmp_pa
 def test_two_ranks_train_what_is_fresh_and_then_all_as_one_does(shapes, finetune, tmp_path):
     """Gradients are exchanged of what is trained: that changes between two epochs."""
     recipe = replace(finetune, drop_path=0.0)  # whose draws differ from rank to rank
-    task = Run(str(CANDIDATE), recipe, shapes, 0, None, Resources(), until=3, weights=weights_of(BASE))
-    alone, together = (
-        [[epoch["train_loss"], epoch["val_loss"]] for epoch in list(run(one))[-1]["history"]]
-        for one in (task, replace(task, share=Resources(ranks=2)))
-    )
+    task = TrialTask(key="k", candidate=CANDIDATE, seed=0, until=3)
+    setup = TrainingSetup(recipe=recipe, data=shapes, resources=Resources(), checkpoints=None, weights=weights_of(BASE))
+    alone = curve(run_trial(task, setup))
+    together = curve(run_trial(task, replace(setup, resources=Resources(ranks=2))))
     assert together == [pytest.approx(row, rel=1e-3) for row in alone]
 
 
@@ -355,18 +356,13 @@ def test_a_command_without_weights_that_it_needs_gets_one_line(tmp_path, capsys,
 
 
 def test_one_trial_from_the_command_line_begins_with_a_file(tmp_path, monkeypatch):
-    tasks = []
+    setups = []
 
-    def run_nothing(task):
-        tasks.append(task)
-        raise ValueError("no training here")
+    def run_nothing(task, setup):
+        setups.append(setup)
+        yield Failure("input", "no training here")
 
-    monkeypatch.setattr("trainers.run_trial.run", run_nothing)
+    monkeypatch.setattr("trainers.run_trial.run_trial", run_nothing)
     assert trainers_main([str(CANDIDATE), "--init", saved(tmp_path)]) == 2
-    assert tasks[0].recipe.init == str(tasks[0].weights)
-    assert tasks[0].weights.candidate == f"caformer_micro-{BASE}"
-
-
-def test_a_run_without_the_weights_that_its_recipe_names_is_no_run(shapes, finetune):
-    with pytest.raises(AssertionError):
-        Run(str(CANDIDATE), finetune, shapes, 0, None, Resources(), until=3)
+    assert setups[0].recipe.init == str(setups[0].weights)
+    assert setups[0].weights.candidate == f"caformer_micro-{BASE}"

@@ -1,0 +1,124 @@
+"""What a trial reports, and how it recovers. One process."""
+
+import json
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+
+from searchspace.candidate import Candidate
+from storage.folder import Folder
+from tests.support.training import curve
+from trainers.resources import Resources
+from trainers.run_trial import run_trial
+from trainers.trainer import Trainer
+from trainers.trial_task import Failure, TrainingSetup, TrialTask
+
+TASK = TrialTask(key="k", candidate=Candidate.parse("caformer_micro-dwconv-cska-ska-attn"), seed=0, until=3)
+
+
+@pytest.fixture
+def setup(shapes, quick, tmp_path):
+    return TrainingSetup(recipe=quick, data=shapes, resources=Resources(), checkpoints=Folder(tmp_path))
+
+
+def test_a_report_has_all_epochs_and_the_last_one_the_test_top1(setup):
+    reports = list(run_trial(TASK, setup))
+    assert [len(report.history) for report in reports] == [1, 2, 3]
+    assert [report.test_top1 is not None for report in reports] == [False, False, True]
+    assert [report.finished for report in reports] == [False, False, True]
+
+
+def test_a_finished_trial_reports_again_without_training(setup, tmp_path):
+    last = list(run_trial(TASK, setup))[-1]
+    assert list(run_trial(TASK, setup)) == [last]
+    content = json.loads((tmp_path / "k" / "epoch-0003" / "trainer.json").read_text())
+    assert content["test_top1"] == last.test_top1
+
+
+def test_an_epoch_whose_rows_were_lost_is_reported_before_the_next_is_trained(setup):
+    list(islice(run_trial(TASK, setup), 2))
+    assert next(run_trial(replace(TASK, reported_epochs=1), setup)).epoch == 2
+    assert next(run_trial(replace(TASK, reported_epochs=2), setup)).epoch == 3
+
+
+def test_a_trial_pauses_at_the_epoch_that_it_was_given(setup):
+    (report,) = run_trial(replace(TASK, until=1), setup)
+    assert (report.epoch, report.finished, report.test_top1) == (1, False, None)
+
+
+def test_an_error_in_training_is_a_failure_with_a_traceback(setup):
+    wrong = replace(setup, recipe=replace(setup.recipe, optimizer="nonsense"))
+    (failure,) = run_trial(TASK, wrong)
+    assert isinstance(failure, Failure)
+    assert "nonsense" in failure.message
+    assert failure.traceback.startswith("Traceback")
+
+
+@pytest.fixture
+def memory_limit(monkeypatch):
+    """`memory_limit[0]` images at a time fit into the device's memory; None: any number."""
+    limit = [None]
+    loss = Trainer._loss
+
+    def limited_loss(self, logits, labels):
+        if limit[0] and len(labels) > limit[0]:
+            raise torch.OutOfMemoryError(f"{len(labels)} images")
+        return loss(self, logits, labels)
+
+    monkeypatch.setattr(Trainer, "_loss", limited_loss)
+    return limit
+
+
+def test_accumulated_passes_give_the_curve_of_the_whole_batch(setup):
+    setup = replace(setup, checkpoints=None, recipe=replace(setup.recipe, drop_path=0.0))
+    in_parts = replace(setup, recipe=replace(setup.recipe, micro_batch=16 * 5))  # 5 images on a CPU
+    expected = curve(run_trial(TASK, setup))
+    assert curve(run_trial(TASK, in_parts)) == [pytest.approx(row, abs=1e-4) for row in expected]
+
+
+def test_what_does_not_fit_is_trained_in_smaller_passes_with_the_same_batch(setup, memory_limit):
+    data = setup.data
+    images = np.tile(data.train_images, (5, 1, 1, 1))
+    data = replace(data, train_images=images, train_labels=np.tile(data.train_labels, 5))
+    recipe = replace(setup.recipe, batch_size=256, drop_path=0.0)
+    setup = replace(setup, data=data, recipe=recipe, checkpoints=None)
+    expected = curve(run_trial(TASK, setup))
+    memory_limit[0] = 128
+    reports = list(run_trial(TASK, setup))
+    assert curve(reports) == [pytest.approx(row, abs=1e-4) for row in expected]
+    assert (reports[0].micro_batch, reports[0].accumulation) == (128, 2)
+    assert reports[0].note == "256 images at a time do not fit into memory: goes on with 128 x 2"
+
+
+def test_memory_that_runs_out_later_goes_on_from_the_checkpoint(setup, memory_limit):
+    reports = run_trial(TASK, setup)
+    assert next(reports).micro_batch == 16
+    memory_limit[0] = 8
+    assert [(report.epoch, report.micro_batch) for report in reports] == [(2, 8), (3, 8)]
+
+
+def test_a_single_image_that_does_not_fit_is_a_failure(setup, memory_limit):
+    memory_limit[0] = 0.5
+    (failure,) = run_trial(TASK, setup)
+    assert failure.kind == "memory"
+
+
+def test_memory_that_is_short_when_a_checkpoint_is_read_is_no_damage(setup, monkeypatch):
+    next(run_trial(TASK, setup))
+
+    def full(*args):
+        raise torch.OutOfMemoryError("no room for the optimizer")
+
+    monkeypatch.setattr("torch.optim.AdamW.load_state_dict", full)
+    (failure,) = run_trial(replace(TASK, reported_epochs=1), setup)
+    assert (failure.kind, failure.message) == ("memory", "no room for the optimizer")
+
+
+def test_epochs_beyond_a_new_start_are_dropped_and_the_new_ones_kept(setup, tmp_path):
+    list(run_trial(TASK, setup))
+    (tmp_path / "k" / "epoch-0003" / "model.safetensors").write_bytes(b"damaged")
+    next(run_trial(TASK, setup))
+    assert sorted(path.name for path in (tmp_path / "k").iterdir()) == ["epoch-0001"]
