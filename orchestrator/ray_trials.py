@@ -81,7 +81,7 @@ class Cluster:
             threads=max(1, self.cpus // ranks),
             ranks=ranks,
             workers=self.workers,
-            memory=self.gpus if 0 < self.gpus < 1 else 1.0,
+            memory_fraction=self.gpus if 0 < self.gpus < 1 else 1.0,
         )
 
     @property

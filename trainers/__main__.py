@@ -84,19 +84,18 @@ def _train(args: argparse.Namespace) -> int:
     source = recipe.source(args.data)
 
     from trainers.data.open_dataset import open_dataset
-    from trainers.resources import here
+    from trainers.resources import whole_machine
     from trainers.run_trial import run_trial
     from trainers.trial_task import Failure, TrainingSetup, TrialTask
     from trainers.warm_start import warm_start
 
-    resources = here(args.ranks)
     weights = None
     if args.init or recipe.mixers_first:
         recipe, weights = warm_start(recipe, args.init)
     setup = TrainingSetup(
         recipe=recipe,
         data=open_dataset(source, recipe),
-        resources=resources,
+        resources=whole_machine(args.ranks),
         checkpoints=Folder(args.checkpoints) if args.checkpoints else None,
         weights=weights,
     )

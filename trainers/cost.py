@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +20,7 @@ from trainers.data.batch_loaders import InMemoryLoader
 from trainers.data.in_memory import InMemoryDataset
 from trainers.device import device_name
 from trainers.recipes import Recipe
-from trainers.resources import Resources
+from trainers.resources import NodeCapacity, Resources, TrialRequest, this_machine
 from trainers.trainer import Trainer
 
 MIN_RUN_TIME = 0.7  # seconds of measuring per figure
@@ -107,16 +106,17 @@ def measure(
 
 
 def share_here(cpus: int | None, gpus: float | None) -> tuple[Resources, int]:
-    """A trial's share of this machine, and how many such trials run at a time; ValueError if it has too few GPUs."""
-    there, cards = os.cpu_count() or 1, torch.cuda.device_count()
-    if not cards or gpus == 0:
-        return Resources(threads=cpus or 1), max(1, there // (cpus or 1))
-    gpus = gpus or 1.0
-    if gpus > cards:
-        raise ValueError(f"a trial wants {gpus:g} GPUs, this machine has {cards}")
-    ranks = max(1, int(gpus))
-    threads = max(1, (cpus or int(there * gpus / cards)) // ranks)
-    return Resources(device="cuda", threads=threads, ranks=ranks), max(1, int(cards / gpus))
+    """What a trial gets on this machine, and how many such trials it holds at a time.
+
+    The study may be meant for another machine: here it is measured without GPUs if there are none, and with more
+    threads than CPUs if it asks for them. ValueError if there are GPUs, but too few.
+    """
+    machine = this_machine()
+    if not machine.gpus:
+        gpus = 0.0
+    enough = NodeCapacity(cpus=max(machine.cpus, cpus or 1), gpus=machine.gpus)
+    request = TrialRequest.choose([enough], cpus, gpus)
+    return request.resources(), max(1, request.trials_on(machine))
 
 
 def _noise(recipe: Recipe, channels: int, num_classes: int) -> InMemoryDataset:

@@ -69,8 +69,8 @@ def report_epochs(
     """Train as one rank and yield a report after every epoch. Epochs whose reports were lost come first, untrained."""
     load_from_environment()  # a user's space file may register token mixers that the candidate needs
     torch.set_num_threads(setup.resources.threads)
-    if setup.resources.device == "cuda" and setup.resources.memory < 1:
-        torch.cuda.set_per_process_memory_fraction(setup.resources.memory)
+    if setup.resources.device == "cuda" and setup.resources.memory_fraction < 1:
+        torch.cuda.set_per_process_memory_fraction(setup.resources.memory_fraction)
     trainer = Trainer(
         task.candidate,
         setup.recipe,

@@ -132,7 +132,7 @@ def joined(cpus, gpus):
     [
         (2, 0, Resources(device="cpu", threads=2)),
         (4, 1.0, Resources(device="cuda", threads=4)),
-        (4, 0.25, Resources(device="cuda", threads=4, memory=0.25)),
+        (4, 0.25, Resources(device="cuda", threads=4, memory_fraction=0.25)),
         (64, 8.0, Resources(device="cuda", threads=8, ranks=8)),
         (4, 8.0, Resources(device="cuda", threads=1, ranks=8)),
     ],

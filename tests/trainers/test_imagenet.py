@@ -12,7 +12,7 @@ from storage.folder import Folder
 from trainers.__main__ import main
 from trainers.data.open_dataset import open_streamed
 from trainers.recipes import ABLATION
-from trainers.resources import here
+from trainers.resources import whole_machine
 from trainers.run_trial import run_trial
 from trainers.trainer import Trainer
 from trainers.trial_task import TrainingSetup, TrialTask
@@ -39,7 +39,7 @@ def pictures(tmp_path):
 def test_the_recipe_of_the_ablations_from_training_to_timm(pictures, tmp_path, capsys):
     checkpoints, recipe, data = tmp_path / "checkpoints", ABLATION.cut(2), open_streamed(str(pictures))
     assert (data.num_train, data.num_test, len(data.classes)) == (16, 8, 8)
-    setup = TrainingSetup(recipe=recipe, data=data, resources=here(1), checkpoints=Folder(checkpoints))
+    setup = TrainingSetup(recipe=recipe, data=data, resources=whole_machine(1), checkpoints=Folder(checkpoints))
     task = TrialTask(key="", candidate=Candidate.parse(CANDIDATE), seed=0, until=2)
     first = next(run_trial(task, setup))
     assert first.last.lr == pytest.approx(1e-6)
