@@ -54,7 +54,7 @@ def noise(recipe: Recipe, classes: int, steps: int) -> InMemoryDataset:
 def ours(trainer: Trainer, images: Tensor, labels: Tensor) -> Callable[[], object]:
     """A step of the trainer's, from normalised images on."""
     trainer.model.train()
-    return lambda: trainer.step([trainer.feed.mixed(images, labels)])
+    return lambda: trainer.step([trainer.feed.mix(images, labels)])
 
 
 def theirs(
@@ -94,7 +94,7 @@ def seconds(work: Callable[[], object]) -> float:
 def ratio(trainer: Trainer, candidate: Candidate, recipe: Recipe, repeats: int) -> tuple[float, float]:
     """Images per second of ours, and the median of theirs / ours over pairs measured in turn."""
     size = recipe.batch_size
-    images = trainer.feed.normalised(trainer.feed.train_images[:size])
+    images = trainer.feed.normalise(trainer.feed.train_images[:size])
     labels = trainer.feed.train_labels[:size]
     steps = ours(trainer, images, labels), theirs(candidate, recipe, trainer, images, labels)
     pairs = [tuple(map(seconds, steps)) for _ in range(repeats + 2)][2:]  # after two to warm up

@@ -95,13 +95,13 @@ def measure(
     num_params, flops = count(candidate, recipe.img_size, channels, num_classes)
 
     def step() -> None:
-        trainer.step([feed.mixed(feed.normalised(images), labels)])
+        trainer.step([feed.mix(feed.normalise(images), labels)])
 
     trainer.model.train()
     train = _images_per_second(step, size)
     peak = _peak_memory(trainer, step) if memory else None
     trainer.model.eval()
-    infer = _images_per_second(lambda: trainer.predict(feed.normalised(images)), size)
+    infer = _images_per_second(lambda: trainer.predict(feed.normalise(images)), size)
     return Cost(device_name(trainer.device), len(images), num_params, flops, infer, train, peak)
 
 

@@ -17,8 +17,9 @@ from searchspace.backbones import build
 from searchspace.candidate import Candidate
 from storage.folder import Folder
 from trainers.checkpoint import DAMAGE, checkpoints, note, save_checkpoint
-from trainers.data.batch_loaders import INTERPOLATION, Batch, make_batch_loader
+from trainers.data.batch_loaders import Batch, make_batch_loader
 from trainers.data.dataset import ImageDataset
+from trainers.data.transforms import INTERPOLATION
 from trainers.metadata import CheckpointMetadata
 from trainers.rank_context import RankContext
 from trainers.recipes import Recipe
@@ -55,7 +56,7 @@ class Trainer:
         self.recipe, self.seed, self.folder, self.weights = recipe, seed, folder, weights
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.team = team or RankContext()
-        self.feed = make_batch_loader(data, recipe, self.device, self.team, workers)
+        self.feed = make_batch_loader(data, recipe, device=self.device, rank_context=self.team, workers=workers)
         micro = micro_batch or recipe.micro(self.device.type)
         self.parts = self.team.parts(self.feed.batch_size, micro)
         self.origin = CheckpointMetadata(
@@ -151,7 +152,7 @@ class Trainer:
             train_loss = self._train_epoch(number)
             top1 = val_loss = math.nan
             if math.isfinite(train_loss):
-                top1, val_loss = self._evaluate(self.feed.validate(self.micro_batch))
+                top1, val_loss = self._evaluate(self.feed.val_batches(self.micro_batch))
                 top1 = top1 if math.isfinite(val_loss) else math.nan
             lr = self.optimizer.param_groups[0]["lr"]
             epoch = EpochMetrics(
@@ -170,7 +171,7 @@ class Trainer:
     def test(self) -> float:
         """Top-1 in percent on the test images: read once, when training is over, and then kept with the checkpoint."""
         if self.test_top1 is None:
-            self.test_top1 = self._evaluate(self.feed.test(self.micro_batch))[0]
+            self.test_top1 = self._evaluate(self.feed.test_batches(self.micro_batch))[0]
             if self.folder is not None and self.finished and self.team.rank == 0:
                 note(self.folder, len(self.history), test_top1=self.test_top1)
         return self.test_top1
@@ -181,7 +182,7 @@ class Trainer:
     def _train_epoch(self, number: int) -> float:
         """Mean training loss of epoch `number`, from 0; NaN or infinite as soon as a step's loss is."""
         self._train_alone(self.fresh if number < self.recipe.mixers_first else set())
-        batches = self.feed.train(self.parts, self._noise_seed(number + 1))
+        batches = self.feed.train_batches(self.parts, self._noise_seed(number + 1))
         if not self.recipe.sched_on_updates:
             self.schedule.step(number)
         self.model.train()

@@ -149,6 +149,6 @@ def test_validation_images_come_from_the_training_data_and_are_the_same_for_ever
 
 def test_clipping_bounds_the_gradient(shapes, quick):
     trainer = Trainer(CANDIDATE, replace(quick, clip_grad=1e-3), shapes, 0)
-    trainer.step([(trainer.feed.normalised(trainer.feed.train_images[:16]), trainer.feed.train_labels[:16])])
+    trainer.step([(trainer.feed.normalise(trainer.feed.train_images[:16]), trainer.feed.train_labels[:16])])
     norm = torch.cat([p.grad.flatten() for p in trainer.model.parameters()]).norm().item()
     assert norm == pytest.approx(1e-3, rel=1e-3)

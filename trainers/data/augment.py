@@ -1,33 +1,39 @@
-"""Crops and flips of a whole batch at once, on the device that holds it. Drawing and applying are apart, so that
-several GPUs can draw the same numbers for a batch and each apply its part."""
+"""Random crops and flips of a whole batch at once, on the device that holds it.
+
+Numbers are drawn apart from being applied: each rank draws those of the whole batch and applies its slice.
+"""
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
 def draw_shifts(number: int, padding: int, generator: torch.Generator) -> Tensor:
-    """(2, number, 1): how far down and right each image moves, from 0 to twice the padding."""
+    """(2, number, 1): the row and the column at which each image's crop begins, from 0 to twice the padding."""
     return torch.randint(0, 2 * padding + 1, (2, number, 1), generator=generator)
 
 
-def shifted(images_BCHW: Tensor, shifts_2B1: Tensor, padding: int) -> Tensor:
-    """Each image moved by up to `padding` pixels either way, filled with zeros."""
+def shift_images(images_BCHW: Tensor, shifts_2B1: Tensor, padding: int) -> Tensor:
+    """Each image padded with zeros on all sides, and cropped to its old size at its row and column of `draw_shifts`."""
     B, _, H, W = images_BCHW.shape
     device = images_BCHW.device
-    padded = torch.nn.functional.pad(images_BCHW, [padding] * 4)
-    top, left = shifts_2B1.to(device)
-    rows, columns, batch = (torch.arange(size, device=device) for size in (H, W, B))
-    rows, columns = top + rows, left + columns
-    return padded[batch[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    padded = F.pad(images_BCHW, [padding] * 4)
+    top_B1, left_B1 = shifts_2B1.to(device)
+    batch_B11 = torch.arange(B, device=device)[:, None, None]
+    rows_BH1 = (top_B1 + torch.arange(H, device=device))[:, :, None]
+    columns_B1W = (left_B1 + torch.arange(W, device=device))[:, None, :]
+    crops_BHWC = padded[batch_B11, :, rows_BH1, columns_B1W]
+    return crops_BHWC.permute(0, 3, 1, 2)
 
 
 def draw_flips(number: int, generator: torch.Generator) -> Tensor:
-    """(number, 1, 1, 1): true for half of the images."""
+    """(number, 1, 1, 1): true for each image with a probability of one half."""
     return torch.rand(number, 1, 1, 1, generator=generator) < 0.5
 
 
-def flipped(images_BCHW: Tensor, flips_B111: Tensor) -> Tensor:
-    """The chosen images mirrored left to right."""
-    return torch.where(flips_B111.to(images_BCHW.device), images_BCHW.flip(3), images_BCHW)
+def flip_images(images_BCHW: Tensor, flips_B111: Tensor) -> Tensor:
+    """The images for which `flips_B111` is true mirrored left to right, the others unchanged."""
+    mirrored = images_BCHW.flip(3)
+    return torch.where(flips_B111.to(images_BCHW.device), mirrored, images_BCHW)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Sequence, Sized
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -17,7 +16,7 @@ from trainers.data.dataset import Array
 from trainers.data.decoding import IMAGE_SUFFIXES, decode_image, stack_squares
 from trainers.data.in_memory import DecodedSplit, InMemoryDataset
 from trainers.data.splits import find_test_split
-from trainers.data.streamed import LISTING_THREADS, ImageReader, StreamedDataset
+from trainers.data.streamed import ImageReader, StreamedDataset, list_in_threads
 
 
 @dataclass(frozen=True)
@@ -125,8 +124,7 @@ def _names_and_sizes(folder: Path) -> list[tuple[str, int]]:
 
 def _list_classes(split: Path, classes: Sequence[str]) -> list[list[tuple[str, int]]]:
     """`_names_and_sizes` of each class; a class that the split lacks has no images."""
-    with ThreadPoolExecutor(LISTING_THREADS) as pool:
-        return list(pool.map(_names_and_sizes, [split / name for name in classes]))
+    return list_in_threads(_names_and_sizes, [split / name for name in classes])
 
 
 def _labels(files_of_classes: Sequence[Sized]) -> Array:

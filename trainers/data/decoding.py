@@ -12,7 +12,6 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from trainers.data.dataset import Array
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
-GRAY_MODES = ("1", "L", "LA")  # of Pillow: black and white, gray, gray with transparency
 
 
 def decode_image(source: Path | io.BytesIO, description: object) -> Image.Image:
@@ -45,7 +44,8 @@ def stack_squares(images: Iterable[Image.Image], img_size: int) -> Array:
 def _to_square(image: Image.Image, img_size: int) -> Array:
     """(img_size, img_size, 1) of a gray image, (img_size, img_size, 3) of any other."""
     image = _to_8_bits(image)
-    image = image.convert("L" if image.mode in GRAY_MODES else "RGB")
+    is_gray = image.mode in ("1", "L", "LA")  # black and white, gray, gray with transparency
+    image = image.convert("L" if is_gray else "RGB")
     if image.size != (img_size, img_size):
         image = ImageOps.fit(image, (img_size, img_size), Image.Resampling.BICUBIC)
     return np.asarray(image).reshape(img_size, img_size, -1)

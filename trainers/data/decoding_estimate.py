@@ -1,4 +1,4 @@
-"""How fast images are decoded, and how many processes that takes."""
+"""An estimate of how fast streamed images are decoded, and how many loader processes keep up with a model."""
 
 from __future__ import annotations
 
@@ -8,35 +8,41 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainers.data.batch_loaders import TransformedImages, training_transform
 from trainers.data.dataset import ImageDataset
 from trainers.data.streamed import StreamedDataset
+from trainers.data.transforms import TransformedImages, training_transform
 from trainers.recipes import Recipe
 from trainers.resources import Resources
 
-SAMPLE, LONGEST = 256, 2.0  # images at most, and seconds, of which the speed is taken
-SPARE = 1.2  # times what the model takes, since images differ
 
-
-def decoding_speed(data: ImageDataset, recipe: Recipe) -> float | None:
+def decoding_speed(
+    data: ImageDataset, recipe: Recipe, *, max_images: int = 256, max_seconds: float = 2.0
+) -> float | None:
     """Images per second that one process reads, decodes and transforms for training; None for images in memory."""
     if not isinstance(data, StreamedDataset):
         return None
-    decoded = TransformedImages(data.train_images, data.train_labels, training_transform(recipe), seed=0)
-    indices = np.random.default_rng(0).permutation(len(decoded))[: SAMPLE + 1].tolist()
-    decoded[indices[0]]  # opens what stays open
-    start, number = time.perf_counter(), 0
-    for index in indices[1:] or indices:
-        decoded[index]
+    transform = training_transform(recipe)
+    images = TransformedImages(data.train_images, data.train_labels, transform, seed=0)
+    indices = np.random.default_rng(0).permutation(len(images))[: max_images + 1].tolist()
+    first = indices[0]
+    images[first]  # not timed: it opens files that stay open
+    timed = indices[1:] or indices
+    number = 0
+    start = time.perf_counter()
+    for index in timed:
+        images[index]
         number += 1
-        if time.perf_counter() - start > LONGEST:
+        if time.perf_counter() - start > max_seconds:
             break
     return number / (time.perf_counter() - start)
 
 
 @dataclass(frozen=True)
 class DecodingEstimate:
-    """`workers` processes of each of `ranks`, that decode so many images per second each; 0 decode between passes."""
+    """Decoding by `workers` processes for each of `ranks`, of which one decodes `decoding` images per second.
+
+    With 0 workers, the training process itself decodes, between its micro-batches.
+    """
 
     decoding: float
     workers: int
@@ -44,27 +50,33 @@ class DecodingEstimate:
 
     @classmethod
     def for_model(cls, decoding: float, model: float, share: Resources) -> DecodingEstimate:
-        """As many as keep up with a model of `model` images per second and rank, as far as the CPUs allow.
+        """As many workers as keep up with a model of `model` images per second and rank, if there are CPU threads.
 
-        A GPU's images are never decoded in its own process, which would stand still meanwhile.
+        With a GPU there is always a worker: the GPU would wait while its own process decodes.
         """
-        wanted = min(math.ceil(SPARE * model / decoding), share.threads - 1)
-        return cls(decoding, max(wanted, int(share.device == "cuda")), share.ranks)
+        keeps_up = math.ceil(1.2 * model / decoding)  # a fifth more than needed, since images differ
+        most = share.threads - 1
+        least = 1 if share.device == "cuda" else 0
+        return cls(decoding, max(min(keeps_up, most), least), share.ranks)
 
     @property
     def images_per_second(self) -> float:
-        """Of all ranks together."""
+        """What all ranks together decode."""
         return self.decoding * max(self.workers, 1) * self.ranks
 
     def seconds(self, model: float) -> float:
-        """What an image takes where the model of all ranks takes `model` seconds for it."""
-        loading = 1 / self.images_per_second
-        return max(model, loading) if self.workers else model + loading
+        """Seconds of training for one image, where the model (on all ranks) takes `model` seconds for it."""
+        decoding = 1 / self.images_per_second
+        if self.workers:
+            return max(model, decoding)
+        return model + decoding
 
     def line(self, model: float) -> str:
-        """How many processes, and which of the two limits; `model` in images per second of all ranks."""
-        limit = "the model limits" if self.images_per_second > model and self.workers else "the loader limits"
-        each = f"{self.workers} loader processes" if self.workers else "no loader process"
-        ranks = f" for each of {self.ranks} ranks" if self.ranks > 1 else ""
-        rates = f"the loader {self.images_per_second:,.0f}, the model {model:,.0f}"
-        return f"one process decodes {self.decoding:,.0f} images/s; {each}{ranks}; {rates} images/s: {limit}"
+        """One line: how many processes decode, and whether they or a model of `model` images per second are slower."""
+        model_is_slower = self.workers > 0 and self.images_per_second > model
+        limit = "the model limits" if model_is_slower else "the loader limits"
+        processes = f"{self.workers} loader processes" if self.workers else "no loader process"
+        if self.ranks > 1:
+            processes += f" for each of {self.ranks} ranks"
+        speeds = f"the loader {self.images_per_second:,.0f}, the model {model:,.0f} images/s"
+        return f"one process decodes {self.decoding:,.0f} images/s; {processes}; {speeds}: {limit}"

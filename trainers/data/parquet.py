@@ -18,7 +18,6 @@ from trainers.data.in_memory import DecodedSplit, InMemoryDataset
 from trainers.data.splits import find_test_split
 
 LABEL_COLUMNS = ("label", "labels", "fine_label")
-MAX_CLASSES = 100_000
 
 
 def load_parquet(folder: Path, img_size: int) -> InMemoryDataset:
@@ -49,10 +48,11 @@ def _decode_split(table: pa.Table, file: Path, img_size: int) -> DecodedSplit:
 
 
 def _labels(table: pa.Table, file: Path) -> Array:
+    """(n,) int64. ValueError if a label is not a whole number, or so high that it is no class (an identifier, say)."""
     labels = _column(table, LABEL_COLUMNS, file)
     for label in labels:
-        if not isinstance(label, int) or not 0 <= label < MAX_CLASSES:
-            raise ValueError(f"{file}: label {label!r}, expected whole numbers from 0 to below {MAX_CLASSES}")
+        if not isinstance(label, int) or not 0 <= label < 100_000:
+            raise ValueError(f"{file}: label {label!r}, expected whole numbers from 0 to below 100000")
     return np.array(labels, np.int64)
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 from PIL import Image
 
 from trainers.data.dataset import ImageDataset
 
-LISTING_THREADS = 16  # file systems on a network answer many requests at a time
+Item = TypeVar("Item")
+Listed = TypeVar("Listed")
 
 
 class ImageReader(ABC):
@@ -40,3 +44,9 @@ class StreamedDataset(ImageDataset):
     def fingerprint(self) -> str:
         """Eight hexadecimal digits of the listing (names, sizes or labels): no image is decoded for it."""
         return self.listing_fingerprint
+
+
+def list_in_threads(list_one: Callable[[Item], Listed], items: Iterable[Item]) -> list[Listed]:
+    """`list_one` of each folder or file, in order. File systems on a network answer many requests at a time."""
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        return list(pool.map(list_one, items))

@@ -9,7 +9,6 @@ import hashlib
 import io
 import os
 import tarfile
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +18,16 @@ from PIL import Image
 from trainers.data.dataset import Array, numbered_classes
 from trainers.data.decoding import IMAGE_SUFFIXES, decode_image
 from trainers.data.splits import TEST_SPLITS
-from trainers.data.streamed import LISTING_THREADS, ImageReader, StreamedDataset
+from trainers.data.streamed import ImageReader, StreamedDataset, list_in_threads
+
+
+@dataclass(frozen=True, slots=True)
+class ShardSample:
+    """Where a shard holds an image (offset in the file and size, both in bytes), and the image's label."""
+
+    offset: int
+    size: int
+    label: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,35 +71,38 @@ def _shards_of_splits(folder: Path) -> tuple[list[Path], list[Path]]:
     """The shards to train on and those to test on, sorted by name. FileNotFoundError if there are none of a split."""
     files = sorted(folder.resolve().glob("*.tar"))
     train = [file for file in files if "train" in file.name]
-    test: list[Path] = []
+    others = [file for file in files if "train" not in file.name]
+    if not train:
+        raise FileNotFoundError(f"{folder} has {len(files)} .tar shards, but none with train in its name")
     for split in TEST_SPLITS:
-        if not test:
-            test = [file for file in files if split in file.name and file not in train]
-    for found, names in ((train, "train"), (test, " or ".join(TEST_SPLITS))):
-        if not found:
-            raise FileNotFoundError(f"{folder} has {len(files)} .tar shards, but none with {names} in its name")
-    return train, test
+        test = [file for file in others if split in file.name]
+        if test:
+            return train, test
+    names = " or ".join(TEST_SPLITS)
+    raise FileNotFoundError(f"{folder} has {len(files)} .tar shards, but none with {names} in its name")
 
 
 def _index_split(files: list[Path]) -> tuple[ShardReader, Array]:
     """A reader of all images in these shards, and their labels (n,) as int64."""
-    with ThreadPoolExecutor(LISTING_THREADS) as pool:
-        samples_of_shards = list(pool.map(_index_shard, files))
-    rows = []
-    for number, samples in enumerate(samples_of_shards):
-        for offset, size, label in samples:
-            rows.append((number, offset, size, label))
-    table = np.array(rows, dtype=np.int64).reshape(len(rows), 4)
-    reader = ShardReader(tuple(map(str, files)), table[:, :3].copy())
-    return reader, table[:, 3].copy()
+    locations = []
+    labels = []
+    for number, samples in enumerate(list_in_threads(_index_shard, files)):
+        for sample in samples:
+            locations.append((number, sample.offset, sample.size))
+            labels.append(sample.label)
+    reader = ShardReader(
+        files=tuple(str(file) for file in files),
+        locations=np.array(locations, dtype=np.int64).reshape(len(locations), 3),
+    )
+    return reader, np.array(labels, dtype=np.int64)
 
 
-def _index_shard(file: Path) -> list[tuple[int, int, int]]:
-    """Offset in the file, size in bytes, and label of each image, in the order of the file."""
+def _index_shard(file: Path) -> list[ShardSample]:
+    """The samples of one shard, in the order of the file. ValueError if it is not a tar file of such samples."""
     try:
         with tarfile.open(file, "r:") as tar, file.open("rb") as content:
             samples = _members_by_key(tar)
-            return [_locate_image(file, key, members, content) for key, members in samples.items()]
+            return [_read_sample(f"{file}: sample {key!r}", members, content) for key, members in samples.items()]
     except (tarfile.TarError, OSError) as error:
         raise ValueError(f"{file} is not a readable tar file: {error}") from error
 
@@ -109,16 +120,16 @@ def _members_by_key(tar: tarfile.TarFile) -> dict[str, dict[str, tarfile.TarInfo
     return samples
 
 
-def _locate_image(
-    file: Path, key: str, members: dict[str, tarfile.TarInfo], content: io.BufferedReader
-) -> tuple[int, int, int]:
-    """Offset, size and label of one sample's image. ValueError if it is not one image and a whole number as label."""
+def _read_sample(description: str, members: dict[str, tarfile.TarInfo], content: io.BufferedReader) -> ShardSample:
+    """One sample of a shard. ValueError if it is not one image with a whole number as its label."""
     images = [member for suffix, member in members.items() if f".{suffix}" in IMAGE_SUFFIXES]
     if len(images) != 1 or "cls" not in members:
         found = ", ".join(sorted(members))
-        raise ValueError(f"{file}: sample {key!r} has {found}, expected one image and a .cls")
-    content.seek(members["cls"].offset_data)
-    label = content.read(min(members["cls"].size, 20)).strip()
+        raise ValueError(f"{description} has {found}, expected one image and a .cls")
+    label_file = members["cls"]
+    content.seek(label_file.offset_data)
+    label = content.read(min(label_file.size, 20)).strip()
     if not label.isdigit():
-        raise ValueError(f"{file}: sample {key!r}: label {label!r}, expected a whole number")
-    return images[0].offset_data, images[0].size, int(label)
+        raise ValueError(f"{description}: label {label!r}, expected a whole number")
+    (image,) = images
+    return ShardSample(image.offset_data, image.size, int(label))

@@ -11,14 +11,13 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 import searchspace.torchvision_ops  # noqa: F401
-from trainers.data.batch_loaders import TransformedImages
 from trainers.data.dataset import ImageDataset
 from trainers.data.open_dataset import load_in_memory, open_streamed
+from trainers.data.transforms import TransformedImages, evaluation_transform
 from trainers.device import device_name
 from trainers.export.load import restore
 from trainers.metadata import CheckpointMetadata, Scores
 
-from timm.data import create_transform
 from timm.data.loader import fast_collate
 
 SHOWN = 5  # names of classes in an error
@@ -58,9 +57,7 @@ def batches_of(
         return images, zip(pixels.split(batch_size), labels.split(batch_size), strict=True)
     stream = open_streamed(data)
     _refuse_others(stream, origin)
-    transform = create_transform(
-        img_size, interpolation=origin.interpolation, crop_pct=origin.crop_pct, use_prefetcher=True
-    )
+    transform = evaluation_transform(img_size, origin.crop_pct, origin.interpolation)
     workers = (os.cpu_count() or 1) if workers is None else workers
     decoded = TransformedImages(stream.test_images, stream.test_labels, transform)
     return stream, DataLoader(decoded, batch_size, num_workers=workers, collate_fn=fast_collate)

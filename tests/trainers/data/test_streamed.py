@@ -85,10 +85,10 @@ def test_a_resumed_run_equals_an_uninterrupted_one(folder, recipe, tmp_path):
 
 def test_an_epoch_sees_every_training_image_once(folder, recipe):
     trainer = Trainer(CANDIDATE, replace(recipe, mixup=0.0, cutmix=0.0, batch_size=4), open_streamed(str(folder)), 0)
-    labels = torch.cat([labels for _, labels in trainer.feed.train(trainer.parts, seed=1)])
+    labels = torch.cat([labels for _, labels in trainer.feed.train_batches(trainer.parts, seed=1)])
     assert len(labels) == 36  # 38 that are not held out, in whole batches
-    assert sorted([*trainer.feed.kept, *trainer.feed.held_out]) == list(range(40))
-    assert len(trainer.feed.held_out) == 2  # one of each class, where 2 % would be less
+    assert sorted([*trainer.feed.train_indices, *trainer.feed.val_indices]) == list(range(40))
+    assert len(trainer.feed.val_indices) == 2  # one of each class, where 2 % would be less
 
 
 def test_a_pass_of_a_cpu_is_smaller_than_a_gpus():
