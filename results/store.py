@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from results.records import ENDED, SCHEMA_VERSION, TABLES, Record, schema
 from results.settings import StudySettings
 from storage.folder import Folder
-from storage.lock import held
+from storage.lock import study_lock
 from storage.parquet_checksum import add_checksum, verify_checksum
 
 R = TypeVar("R", bound=Record)
@@ -70,7 +70,7 @@ class Study:
             (self.folder / table).make()
         for written in ("checkpoints", "errors", "report"):
             (self.folder / written).confine()
-        with held(self.name, self.folder):
+        with study_lock(self.name, self.folder):
             yield
 
     def write(self, table: str, key: str, records: Sequence[Record]) -> None:

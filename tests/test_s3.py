@@ -1,4 +1,4 @@
-"""A study on an object store: its rows, who runs it, and the whole flow through real Ray, killed and gone on with."""
+"""A study on an object store: its rows, and the whole flow through real Ray, killed and gone on with."""
 
 import json
 import os
@@ -6,10 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 from PIL import Image
@@ -17,24 +15,18 @@ from sklearn.datasets import load_digits
 
 from orchestrate import main
 from results import __main__ as show
-from results.records import EpochRecord, TrialRecord
+from results.records import TrialRecord
 from results.reuse import import_trials
 from results.store import Study
-from storage import lock
-from storage.lock import StudyBusyError
+from storage import lease
+from storage.lease import LeaseTiming
 from tests.support.paths import ROOT
-from tests.support.studies import begun, trial_record
+from tests.support.studies import begun, epoch_record, trial_record
 
 
 @pytest.fixture(autouse=True)
 def _hasty(monkeypatch):
-    monkeypatch.setattr(lock, "SETTLED", 0.2)
-
-
-def epoch(key, number):
-    at = datetime(2026, 1, 1, tzinfo=UTC)
-    row = {"train_loss": 1.0, "val_loss": 1.0, "top1": 90.0, "lr": 1.0, "seconds": 1.0, "finished_at": at}
-    return EpochRecord(key=key, candidate="c", seed=0, epoch=number, **row)
+    monkeypatch.setattr(lease, "TIMING", LeaseTiming(settling=0.2))
 
 
 def test_rows_and_settings_come_back(s3):
@@ -42,7 +34,7 @@ def test_rows_and_settings_come_back(s3):
     records = [trial_record(seed=seed, top1=90.0 + seed) for seed in range(3)]
     for record in reversed(records):
         study.write("trials", record.key, [record])
-        study.write("epochs", record.key, [epoch(record.key, 1)])
+        study.write("epochs", record.key, [epoch_record(record.key, 1)])
     again = Study("s", s3)
     assert again.records(TrialRecord) == records
     assert again.epochs()["key"].tolist() == [record.key for record in records]
@@ -76,7 +68,7 @@ def test_what_a_study_beside_it_has_is_taken_over_with_checkpoints(s3):
     study, other = begun("s", s3), begun("other", s3)
     record = trial_record(study="other", status="paused", epoch=1, code="1")
     other.write("trials", record.key, [record])
-    other.write("epochs", record.key, [epoch(record.key, 1)])
+    other.write("epochs", record.key, [epoch_record(record.key, 1)])
     (other.folder / "checkpoints" / record.key / "epoch-0001").write("trainer.json", b"{}")
     assert import_trials(study, lambda _: replace(record, study="s")) == 1
     assert study.records(TrialRecord)[0].reused == "other"
@@ -87,79 +79,6 @@ def claim(study, **changes):
     """Another's claim on a study."""
     other = {"token": "t", "pid": os.getppid(), "host": socket.gethostname(), "since": "then", "beat": time.time()}
     study.folder.write(".lock", json.dumps(other | changes).encode())
-
-
-def since(study):
-    """When who has the claim began."""
-    return json.loads(study.folder.read(".lock"))["since"]
-
-
-@pytest.mark.parametrize("changes", [{}, {"host": "elsewhere", "pid": 1}])
-def test_a_study_that_another_runs_is_refused(s3, changes):
-    study = begun("s", s3)
-    claim(study, **changes)
-    with pytest.raises(StudyBusyError, match=r"'s' is being run by process \d+ on .* since then, last"), study.owned():
-        pass
-    assert since(study) == "then"
-
-
-def dead():
-    process = subprocess.Popen(["true"])  # noqa: S607
-    process.wait()
-    return process.pid
-
-
-@pytest.mark.parametrize("changes", [lambda: {"pid": dead()}, lambda: {"host": "x", "beat": time.time() - 61}])
-def test_a_claim_whose_owner_is_gone_counts_for_nothing(s3, changes):
-    study = begun("s", s3)
-    claim(study, **changes())
-    with study.owned():
-        assert json.loads(study.folder.read(".lock"))["pid"] == os.getpid()
-    assert not study.folder.exists(".lock")
-
-
-def test_of_those_who_start_together_one_wins(s3, monkeypatch):
-    monkeypatch.setattr(lock, "SETTLED", 1.0)
-    study, barrier, refused = begun("s", s3), threading.Barrier(4), []
-
-    def run():
-        barrier.wait()
-        try:
-            with Study("s", s3).owned():
-                time.sleep(3)
-        except StudyBusyError as error:
-            refused.append(error)
-
-    threads = [threading.Thread(target=run) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(refused) == 3
-    assert not study.folder.exists(".lock")
-
-
-def test_a_claim_is_renewed(s3, monkeypatch):
-    monkeypatch.setattr(lock, "BEAT", 0.1)
-    study = begun("s", s3)
-    with study.owned():
-        beats = []
-        for _ in range(2):
-            beats.append(json.loads(study.folder.read(".lock"))["beat"])
-            time.sleep(0.5)
-        assert beats[1] > beats[0]
-
-
-def test_who_lost_the_claim_is_stopped(s3, monkeypatch, capsys):
-    monkeypatch.setattr(lock, "BEAT", 0.1)
-    stopped = threading.Event()
-    monkeypatch.setattr(os, "kill", lambda pid, number: number == signal.SIGTERM and stopped.set())
-    study = begun("s", s3)
-    with study.owned():
-        claim(study)
-        assert stopped.wait(5)
-    assert "taken over: study 's' is being run by process" in capsys.readouterr().err
-    assert since(study) == "then"
 
 
 def refused(capsys, where):

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +17,7 @@ from results.settings import PublishedRow, StudySettings
 from results.statistics import effects
 from results.statistics.comparison import ALPHA, MARGIN
 from results.store import Study
-from storage.folder import Folder, open_own
+from storage.lock import wait_for_lock
 
 SEARCHED = "Searched"  # the table of what the paper does not print
 
@@ -72,24 +68,13 @@ def write_report(study: Study, margin: float = MARGIN) -> str:
     """
     report, folder = make_report(study, margin), study.folder / "report"
     folder.make()
-    with _alone(folder):  # a search may be refreshing the same files
+    with wait_for_lock(folder):  # a search may be refreshing the same files
         for name, content in report.files.items():
             folder.write(name, content)
     *others, page = report.files
     return "\n".join(
         [*report.markdown, f"{report.legend}\n", f"wrote {folder / page}", f"beside it: {', '.join(others)}"]
     )
-
-
-@contextmanager
-def _alone(folder: Folder) -> Iterator[None]:
-    """On an object store nobody waits: who writes last has the newest rows."""
-    if folder.path is None:
-        yield
-        return
-    with os.fdopen(open_own(folder.path / ".lock", os.O_WRONLY), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def make_report(study: Study, margin: float = MARGIN) -> Report:

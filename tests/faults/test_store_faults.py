@@ -16,7 +16,6 @@ import pytest
 
 from results.records import EpochRecord, TrialRecord
 from results.store import Study
-from storage import folder as folder_module
 from tests.support.studies import trial_record
 
 TRIALS, EPOCHS = 2, 3
@@ -219,7 +218,7 @@ def test_an_error_of_the_disk_is_raised_once_and_the_old_file_stays(empty, monke
         raise OSError(number, os.strerror(number))
 
     if call == "fsync":
-        monkeypatch.setattr(folder_module.os, "fsync", failing)
+        monkeypatch.setattr(os, "fsync", failing)
     else:
         made = os.fdopen
 
@@ -229,7 +228,7 @@ def test_an_error_of_the_disk_is_raised_once_and_the_old_file_stays(empty, monke
                 "File", (), {"write": failing, "__enter__": lambda s: s, "__exit__": lambda s, *e: file.close()}
             )()
 
-        monkeypatch.setattr(folder_module.os, "fdopen", without_room)
+        monkeypatch.setattr(os, "fdopen", without_room)
     with pytest.raises(OSError, match=os.strerror(number)):
         empty.write("trials", "k0", [row(0, 1)])
     assert len(calls) == 1  # never again on the same file

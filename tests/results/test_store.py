@@ -1,8 +1,5 @@
-import os
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from multiprocessing import get_context
-from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -11,8 +8,6 @@ import pytest
 
 from results.records import CostRecord, EpochRecord, TrialRecord, schema
 from results.store import Study
-from storage.folder import Folder
-from storage.lock import StudyBusyError
 from tests.support.studies import trial_record
 
 EPOCH = EpochRecord(
@@ -91,26 +86,6 @@ def test_the_same_settings_are_taken_again(study):
     assert study.settings().backbone == "caformer_micro"
 
 
-def own(root: Path, ready, done) -> None:
-    with Study("s", root).owned():
-        ready.set()
-        done.wait(30)
-
-
-def test_a_second_owner_is_refused_and_a_dead_one_replaced(study):
-    context = get_context("spawn")
-    ready, done = context.Event(), context.Event()
-    owner = context.Process(target=own, args=(study.folder.parent, ready, done))
-    owner.start()
-    assert ready.wait(30)
-    with pytest.raises(StudyBusyError, match=f"process {owner.pid} on .* since"), study.owned():
-        pass
-    owner.kill()
-    owner.join()
-    with study.owned():
-        assert (study.folder.path / ".lock").read_text().startswith(f"process {os.getpid()} ")
-
-
 def test_a_damaged_file_is_named(study):
     study.write("trials", "k", [trial_record(key="k")])
     file = study.folder.path / "trials" / "k.parquet"
@@ -159,19 +134,6 @@ def test_a_file_from_before_a_nullable_column_reads_as_nulls(study):
     pq.write_table(pq.read_table(file).drop_columns(new), file)
     assert study.records(TrialRecord) == [trial_record(key="k")]
     assert study.trials()[new].isna().all(axis=None)
-
-
-def test_a_commit_that_dies_before_the_rename_leaves_the_old_file(tmp_path, monkeypatch):
-    folder = Folder(tmp_path)
-    folder.write("f", b"old")
-
-    def die(self, target):
-        raise OSError("killed")
-
-    monkeypatch.setattr(Path, "replace", die)
-    with pytest.raises(OSError, match="killed"):
-        folder.write("f", b"new")
-    assert folder.read("f") == b"old"
 
 
 def test_a_half_written_part_is_no_row(study):

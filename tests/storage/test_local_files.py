@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import pytest
+
+from storage.local_files import LocalFiles, open_without_links, write_atomically
+
+
+def test_a_write_that_dies_before_the_rename_leaves_the_old_file(tmp_path, monkeypatch):
+    write_atomically(tmp_path / "f", b"old")
+
+    def die(self, target):
+        raise OSError("killed")
+
+    monkeypatch.setattr(Path, "replace", die)
+    with pytest.raises(OSError, match="killed"):
+        write_atomically(tmp_path / "f", b"new")
+    assert (tmp_path / "f").read_bytes() == b"old"
+
+
+def test_a_write_leaves_no_other_file(tmp_path):
+    write_atomically(tmp_path / "f", b"1")
+    assert [file.name for file in tmp_path.iterdir()] == ["f"]
+
+
+def test_a_link_out_of_the_top_folder_is_refused(tmp_path):
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "top").mkdir()
+    (tmp_path / "top" / "link").symlink_to(tmp_path / "outside")
+    files = LocalFiles(tmp_path / "top", tmp_path / "top").child("link")
+    for work in (files.make, lambda: files.write("f", b"1"), lambda: files.remove("f")):
+        with pytest.raises(ValueError, match=r"leads out of .*, by a symbolic link: nothing is written there"):
+            work()
+    assert not list((tmp_path / "outside").iterdir())
+
+
+def test_a_link_within_the_top_folder_is_followed(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "there")
+    LocalFiles(tmp_path, tmp_path).child("link").write("f", b"1")
+    assert (tmp_path / "there" / "f").read_bytes() == b"1"
+
+
+def test_a_link_in_place_of_a_file_is_not_opened(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "victim")
+    with pytest.raises(OSError, match="symbolic link"):
+        open_without_links(tmp_path / "link", 0)
+
+
+def test_removing_a_link_keeps_what_it_points_to(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "there")
+    LocalFiles(tmp_path, tmp_path).remove("link")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["there"]
+
+
+def test_free_bytes_are_those_of_the_nearest_folder_that_is_there(tmp_path):
+    missing = tmp_path / "not" / "there"
+    assert LocalFiles(missing, missing).free() > 0
