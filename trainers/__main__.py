@@ -155,7 +155,15 @@ def _validate(args: argparse.Namespace) -> int:
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device != "cpu" and int(device.partition(":")[2] or 0) >= torch.cuda.device_count():
         raise ValueError(f"device {device}, expected one of this machine's {torch.cuda.device_count()} GPUs, or cpu")
-    print(validate(args.checkpoint, args.data, args.img_size, args.batch_size, args.workers, device))
+    text = validate(
+        args.checkpoint,
+        args.data,
+        img_size=args.img_size,
+        batch_size=args.batch_size,
+        workers=args.workers,
+        device=device,
+    )
+    print(text)
     return 0
 
 

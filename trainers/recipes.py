@@ -1,4 +1,4 @@
-"""Recipes: all of training but architecture and seed. No torch here."""
+"""Recipes: every setting of a training except the architecture and the seed. This module does not import torch."""
 
 from __future__ import annotations
 
@@ -7,69 +7,69 @@ import json
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-CPU_SHARE = 16  # a CPU's micro-batch is this much smaller than a GPU's
-
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How to train. `lr` is the peak at `batch_size`; epochs count passes over the training split; images are square.
+    """How to train. `lr` is the peak at `batch_size`; an epoch is one pass over the training split; images are square.
 
-    The schedule is timm's cosine over `epochs`, of which the first `warmup_epochs` rise linearly from `warmup_lr`, then
-    `cooldown_epochs` at `min_lr`. `stop_epoch` ends training early without changing the schedule.
+    The schedule is timm's: a linear warm-up from `warmup_lr` in `warmup_epochs`, a cosine until `epochs`, and
+    `cooldown_epochs` at `min_lr`. `stop_epoch` ends training early and leaves the schedule as it is.
     """
 
     name: str
     backbone: str
-    data: str | None  # used where the command line names none
+    data: str | None  # the data set to train on if the command line names none
     img_size: int  # pixels
     epochs: int
     warmup_epochs: int = 0
     cooldown_epochs: int = 0
     stop_epoch: int | None = None
-    sched_on_updates: bool = False  # follow the schedule at every step, not once an epoch
+    sched_on_updates: bool = False  # update the learning rate at every step instead of once an epoch
     optimizer: str = "adamw"
     lr: float
     warmup_lr: float = 1e-6
     min_lr: float = 1e-5
     weight_decay: float = 0.05
-    batch_size: int  # images of an optimizer step, however many GPUs share them
-    micro_batch: int | None = None  # images of one pass through a GPU; all of its share if None
+    batch_size: int  # images of one optimizer step, summed over all GPUs
+    micro_batch: int | None = None  # images of one forward pass on a GPU; None: a rank's whole part of the batch
     label_smoothing: float = 0.1
     drop_path: float = 0.0
     head_dropout: float = 0.0
     mixup: float = 0.0  # alpha
     cutmix: float = 0.0  # alpha
-    clip_grad: float | None = None  # largest gradient norm
-    amp: str | None = "bfloat16"  # autocast on a GPU; a CPU always computes in fp32
-    compile: bool = False  # on a GPU
-    streamed: bool = False  # decoded as they are needed, by timm's transforms; otherwise kept in memory
-    auto_augment: str | None = None  # of streamed images, timm's spelling
-    random_erasing: float = 0.0  # probability, of streamed images
-    crop_pct: float = 1.0  # of a streamed image that is kept at evaluation
-    crop_padding: int = 0  # pixels of zero padding for random crops of images in memory
+    clip_grad: float | None = None  # maximum norm of the gradient
+    amp: str | None = "bfloat16"  # type of autocast on a GPU; a CPU always computes in float32
+    compile: bool = False  # torch.compile, on a GPU only
+    streamed: bool = False  # True: images are decoded while training and transformed by timm; False: held in memory
+    auto_augment: str | None = None  # timm's policy text, for streamed images
+    random_erasing: float = 0.0  # probability, for streamed images
+    crop_pct: float = 1.0  # fraction of a streamed image that evaluation keeps
+    crop_padding: int = 0  # pixels of zero padding before the random crop of images in memory
     hflip: bool = False
-    init: str | None = None  # weights to begin with
-    mixers_first: int = 0  # epochs in which only what those weights lack is trained
-    val_fraction: float = 0.1  # of the training data, held out for every decision
+    init: str | None = None  # name and fingerprint of the weights that training begins with; None: random weights
+    mixers_first: int = 0  # epochs at the start that train only the parameters which those weights lack
+    val_fraction: float = 0.1  # fraction of the training images held out; every decision of a search is taken on them
     first_rung: int = 1  # epochs
-    rung_factor: int = 3  # one trial in so many passes a rung; also the ratio between rungs
+    rung_factor: int = 3  # one of so many trials is promoted at a rung; also the ratio between consecutive rungs
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "img_size", "first_rung"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected 1 or more")
+            value = getattr(self, name)
+            if value < 1:
+                raise ValueError(f"{name} is {value}, expected 1 or more")
         if not 0 < self.val_fraction < 1:
             raise ValueError(f"val_fraction is {self.val_fraction}, expected a number between 0 and 1")
 
     @property
     def budget(self) -> int:
-        """Epochs that a trial runs if nothing stops it."""
+        """Epochs of a trial that no rung stops."""
         return self.stop_epoch or self.epochs + self.cooldown_epochs
 
     @property
     def rungs(self) -> list[int]:
-        """Epochs at which weak trials are stopped."""
-        rungs, rung = [], self.first_rung
+        """Epochs below the budget at which trials are compared and the weak ones pause."""
+        rungs = []
+        rung = self.first_rung
         while rung < self.budget:
             rungs.append(rung)
             rung *= self.rung_factor
@@ -77,42 +77,58 @@ class Recipe:
 
     @property
     def mixes(self) -> bool:
-        """Whether pairs of images are mixed."""
-        return bool(self.mixup or self.cutmix)
+        """Whether Mixup or CutMix is on."""
+        return self.mixup != 0 or self.cutmix != 0
 
     @property
     def fingerprint(self) -> str:
-        """Eight hexadecimal digits that change when any field does, but not when there is one more at its default."""
-        return hashlib.sha256(json.dumps(self.choices(), sort_keys=True).encode()).hexdigest()[:8]
+        """Eight hexadecimal digits of `choices()`.
+
+        They change with the value of any field. A new field at its default leaves them unchanged.
+        """
+        text = json.dumps(self.choices(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
 
     def choices(self) -> dict[str, Any]:
-        """The fields that are not at their defaults."""
-        values = {field.name: (getattr(self, field.name), field.default) for field in fields(self)}
-        return {name: value for name, (value, default) in values.items() if value != default}
+        """The fields that differ from their defaults, by name."""
+        chosen = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value != field.default:
+                chosen[field.name] = value
+        return chosen
 
-    def micro(self, device: str) -> int:
-        """Images of one pass through a device of this kind, unless its share is smaller."""
+    def micro(self, device: str, cpu_divisor: int = 16) -> int:
+        """The most images of one forward pass on a device of this type ("cpu" or "cuda").
+
+        A CPU takes 1 / `cpu_divisor` of `micro_batch`, which is meant for GPUs.
+        """
         if not self.micro_batch:
             return self.batch_size
-        return max(2, self.micro_batch if device == "cuda" else self.micro_batch // CPU_SHARE)
+        images = self.micro_batch if device == "cuda" else self.micro_batch // cpu_divisor
+        return max(2, images)
 
     def source(self, data: str | None) -> str:
-        """The data to train on: `data`, as the command line names it, or the recipe's own. ValueError if neither is."""
-        if not (source := self.data if data is None else data):
+        """The data to train on: `data` from the command line, or else the recipe's own. ValueError if both are None."""
+        source = self.data if data is None else data
+        if not source:
             raise ValueError(
                 f"recipe {self.name!r} needs --data: a folder of images or Parquet, or torch/<name>:<root>"
             )
         return source
 
     def cut(self, epochs: int) -> Recipe:
-        """The same recipe ended after `epochs` epochs of its schedule; ValueError if it has fewer."""
+        """This recipe, ended after `epochs` epochs of its schedule. ValueError if that exceeds its budget."""
         if not 1 <= epochs <= self.budget:
             raise ValueError(f"{epochs} epochs, expected 1 to {self.budget}, the budget of recipe {self.name!r}")
-        return self if epochs == self.budget else replace(self, stop_epoch=epochs)
+        if epochs == self.budget:
+            return self
+        return replace(self, stop_epoch=epochs)
 
 
-# scikit-learn's 1,797 handwritten digits, 8 x 8 upsampled to 32 x 32: shows that the whole path works, on any laptop.
-# Expect 98 to 99 % test top-1 for every published placement, and no order among them.
+# Source: our own. scikit-learn's 1,797 handwritten digits, 8 x 8 pixels upsampled to 32 x 32, run on any laptop. The
+# recipe shows that the search works from end to end.
+# Expect 98 to 99 % test top-1 for every published placement. The differences between them are not significant.
 DIGITS = Recipe(
     name="digits",
     backbone="caformer_micro",
@@ -128,8 +144,8 @@ DIGITS = Recipe(
     first_rung=2,
 )
 
-# CIFAR-10 at laptop scale: a small CAFormer for minutes instead of days.
-# Expect 73 to 75 % test top-1 for every published placement; one seed a placement shows no order.
+# Source: our own. CIFAR-10 with a small CAFormer, which trains in minutes on a laptop.
+# Expect 73 to 75 % test top-1 for every published placement. One seed per placement does not rank them.
 CIFAR10 = Recipe(
     name="cifar10",
     backbone="caformer_micro",
@@ -140,25 +156,31 @@ CIFAR10 = Recipe(
     sched_on_updates=True,
     lr=4e-3,
     batch_size=64,
-    hflip=True,  # and no crops: they cost accuracy in so few epochs
+    hflip=True,  # no random crops: they lower the accuracy after only 8 epochs
     first_rung=1,
     rung_factor=2,
 )
 
-# The same in three epochs, so that many seeds fit into an hour: for verdicts about this scale, not for accuracy.
-# Expect 65 to 69 % test top-1, and a standard deviation over seeds of about half a point.
+# Source: CIFAR10 in three epochs, so that many seeds fit into an hour and placements can be compared at this scale.
+# Expect 65 to 69 % test top-1, with a standard deviation over seeds of about 0.5 percentage points.
 CIFAR10_SHORT = replace(CIFAR10, name="cifar10_short", epochs=3)
 
-# Long curves on little data, such as the first 7,500 images of CIFAR-10, with rungs at 1, 3 and 9: for studying rungs.
-# A third is held out, because curves are compared on it.
+# Source: CIFAR10 with long learning curves on little data (for example its first 7,500 images) and rungs at epochs 1, 3
+# and 9. The benchmarks of stopping rules replay these curves; a third of the images is held out to compare them on.
 CIFAR10_CURVES = replace(
-    CIFAR10, name="cifar10_curves", epochs=27, warmup_epochs=2, crop_padding=3, val_fraction=1 / 3, rung_factor=3
+    CIFAR10,
+    name="cifar10_curves",
+    epochs=27,
+    warmup_epochs=2,
+    crop_padding=3,
+    val_fraction=1 / 3,
+    rung_factor=3,
 )
 
-# ImageNet-1k: arXiv 2210.13452, section 4 and the training scripts of its authors, which the paper follows.
-# Expect 83.4 % for CSKA in stage 2, 83.3 to 83.6 % for CAFormer-S18 (Table 2); never run by us, for want of GPUs.
-# Unlike theirs: bfloat16 instead of fp16; 2 % of the training images are held out, and every decision is taken on them;
-# augmentation is drawn for each image, so that neither the number of GPUs nor that of loader processes changes it.
+# ImageNet-1k. Source: arXiv 2210.13452, section 4, and its authors' training scripts, which the paper follows.
+# Expect 83.4 % for CSKA in stage 2 and 83.3 to 83.6 % for CAFormer-S18 (Table 2). We have never run it.
+# It differs from theirs in three points: bfloat16 instead of float16; 2 % of the training images are held out for every
+# decision; and augmentation is drawn per image, so the numbers of GPUs and of loader processes do not change it.
 IMAGENET = Recipe(
     name="imagenet",
     backbone="caformer_s18",
@@ -167,7 +189,7 @@ IMAGENET = Recipe(
     epochs=300,
     warmup_epochs=20,
     cooldown_epochs=10,
-    optimizer="lamb",  # which clips the gradient's norm at 1 by itself
+    optimizer="lamb",  # timm's LAMB clips the gradient to norm 1 itself
     lr=8e-3,
     batch_size=4096,
     micro_batch=128,
@@ -180,20 +202,26 @@ IMAGENET = Recipe(
     random_erasing=0.25,
     hflip=True,
     val_fraction=0.02,
-    first_rung=20,  # where the warm-up ends
+    first_rung=20,  # the end of the warm-up
 )
 
-# Tables 4 and 5 and Figure 3: the same, read at epoch 160 of its 310 (section 6.3).
-# Expect 76.7 to 77.8 % (Table 5); never run by us.
+# Source: Tables 4 and 5 and Figure 3 of the paper: IMAGENET stopped at epoch 160 of its 310 (section 6.3).
+# Expect 76.7 to 77.8 % (Table 5). We have never run it.
 ABLATION = replace(IMAGENET, name="ablation", stop_epoch=160)
 
-# CAFormer-B36 of Table 2. Expect 85.5 %, and 85.7 % for CSKA in stage 2; never run by us.
+# Source: CAFormer-B36 of Table 2.
+# Expect 85.5 % for the baseline and 85.7 % for CSKA in stage 2. We have never run it.
 IMAGENET_B36 = replace(
-    IMAGENET, name="imagenet_b36", backbone="caformer_b36", micro_batch=64, drop_path=0.6, head_dropout=0.5
+    IMAGENET,
+    name="imagenet_b36",
+    backbone="caformer_b36",
+    micro_batch=64,
+    drop_path=0.6,
+    head_dropout=0.5,
 )
 
-# A warm start, for --init: what is new is trained alone for five epochs, then everything. Our own, unlike the paper's
-# training from scratch; no accuracy is known to expect.
+# Source: our own warm start, for --init; the paper trains from scratch. The first five epochs train only the parameters
+# that the given weights lack, the remaining ones train all. We do not know what accuracy to expect.
 FINETUNE = replace(
     IMAGENET,
     name="finetune",
@@ -206,9 +234,29 @@ FINETUNE = replace(
     first_rung=10,
 )
 
-# The same at laptop scale: one epoch alone, at a quarter of the learning rate that would undo the weights.
-# Expect 97 to 99 % test top-1 on the digits for every published placement, from the baseline's weights.
-FINETUNE_MICRO = replace(DIGITS, name="finetune_micro", epochs=3, warmup_epochs=0, lr=1e-3, mixers_first=1)
+# Source: our own warm start at laptop scale. One epoch trains the new parameters alone. At more than a quarter of
+# DIGITS' learning rate, training would undo the given weights.
+# Expect 97 to 99 % test top-1 on the digits for every published placement that begins with the baseline's weights.
+FINETUNE_MICRO = replace(
+    DIGITS,
+    name="finetune_micro",
+    epochs=3,
+    warmup_epochs=0,
+    lr=1e-3,
+    mixers_first=1,
+)
 
-MICRO = (DIGITS, CIFAR10, CIFAR10_SHORT, CIFAR10_CURVES, FINETUNE_MICRO)
-RECIPES = {recipe.name: recipe for recipe in (*MICRO, ABLATION, IMAGENET, IMAGENET_B36, FINETUNE)}
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        DIGITS,
+        CIFAR10,
+        CIFAR10_SHORT,
+        CIFAR10_CURVES,
+        FINETUNE_MICRO,
+        ABLATION,
+        IMAGENET,
+        IMAGENET_B36,
+        FINETUNE,
+    )
+}

@@ -1,4 +1,4 @@
-"""Checkpoints of models that were never trained, for what is done with trained ones."""
+"""Checkpoints with random weights, for tests of what is done with trained models."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +12,7 @@ from storage.folder import Folder
 from trainers.checkpoint import save_checkpoint
 from trainers.metadata import CheckpointMetadata
 
-ORIGIN = {
+METADATA = {
     "candidate": "caformer_micro-dwconv-cska-ska-attn",
     "recipe": "quick",
     "recipe_fingerprint": "01234567",
@@ -34,14 +34,22 @@ ORIGIN = {
 def write_checkpoint(
     folder: Path, top1: float = 61.25, test_top1: float | None = None, noise: float = 0.1, **changes: Any
 ) -> str:
-    """One epoch's checkpoint of the model that ORIGIN with `changes` describes; its weights are random."""
-    origin = CheckpointMetadata(**{**ORIGIN, **changes})
+    """Write a checkpoint of one epoch under `folder` and return that folder. `changes` override METADATA.
+
+    The weights are those of a new model plus `noise` times a normal draw, so that none of them is exactly 0 or 1.
+    """
+    metadata = CheckpointMetadata(**{**METADATA, **changes})
     torch.manual_seed(0)
-    sizes = {"in_chans": origin.channels, "num_classes": len(origin.classes)}
-    model = build(Candidate.parse(origin.candidate), origin.img_size, **sizes)
+    model = build(
+        Candidate.parse(metadata.candidate),
+        metadata.img_size,
+        in_chans=metadata.channels,
+        num_classes=len(metadata.classes),
+    )
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter), alpha=noise)  # what begins at 0 or 1 must be told apart as well
-    trainer = {"origin": asdict(origin), "history": [{"top1": top1}], "test_top1": test_top1}
-    save_checkpoint(Folder(str(folder)), 1, model.state_dict(), {"state": {}, "param_groups": []}, trainer, kept=1)
+            parameter.add_(torch.randn_like(parameter), alpha=noise)
+    trainer = {"origin": asdict(metadata), "history": [{"top1": top1}], "test_top1": test_top1}
+    optimizer: dict[str, Any] = {"state": {}, "param_groups": []}
+    save_checkpoint(Folder(str(folder)), 1, model.state_dict(), optimizer, trainer, kept=1)
     return str(folder)

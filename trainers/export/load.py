@@ -1,16 +1,15 @@
-"""A trained model from where it was left: the folder of a trial's checkpoints, one of them, or an export.
+"""Loads a trained model from a trial's folder of checkpoints, from one checkpoint, or from an export.
 
-Nothing is unpickled: tensors come from safetensors, and every field of the JSON is checked before it is used.
+Nothing is unpickled: tensors come from safetensors, and pydantic checks every field of the JSON before it is used.
 """
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable
-from dataclasses import MISSING, fields
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, TypeVar
 
+from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 from torch import Tensor
 
 from searchspace.backbones import build
@@ -21,126 +20,116 @@ from trainers.metadata import CheckpointMetadata, Scores
 
 from timm.models.metaformer import MetaFormer
 
-CONFIG = "config.json"  # of an export
-INTERPOLATIONS = ("bicubic", "bilinear", "nearest", "lanczos", "box", "hamming")
+CONFIG = "config.json"  # only an export has this file
 
 
-def restore(where: str, img_size: int | None = None) -> tuple[MetaFormer, CheckpointMetadata, Scores]:
-    """The model in eval mode, for images of `img_size` pixels if not those of its training.
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model in eval mode with its trained weights, and what was recorded about it."""
 
-    ValueError or OSError says in one line what is missing or damaged.
+    model: MetaFormer
+    metadata: CheckpointMetadata
+    scores: Scores
+
+
+def restore(checkpoint: str, img_size: int | None = None) -> TrainedModel:
+    """The trained model of a trial's folder, of one checkpoint or of an export, for images of `img_size` pixels.
+
+    None means the image size of its training. ValueError or OSError says in one line what is missing or damaged.
     """
-    folder = Folder(where)
-    exported = folder.exists(CONFIG)
-    source = folder if exported else newest(folder)
-    name = CONFIG if exported else TRAINER
+    folder = Folder(checkpoint)
+    is_export = folder.exists(CONFIG)
+    source = folder if is_export else newest(folder)
+    json_name = CONFIG if is_export else TRAINER
+    layout: type[_ExportJson | _CheckpointJson] = _ExportJson if is_export else _CheckpointJson
     try:
-        content = _json(source.read(name))
-        origin = _checked(CheckpointMetadata, content["origin"])
-        facts = _checked(Scores, content["facts"] if exported else _last(content))
-        tensors = read_tensors(source, MODEL, content)
+        content = _parse(layout, source.read(json_name))
+        tensors = read_tensors(source, MODEL, {"digests": content.digests})
     except OSError:
         raise
     except DAMAGE as error:
-        reason = f"no {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
-        raise ValueError(f"{source / name} is not what training wrote: {reason}") from error
-    if odd := [key for key, tensor in tensors.items() if not tensor.isfinite().all()]:
-        raise ValueError(f"{source / MODEL}: {odd[0]} is not finite: this training diverged")
-    return _build(origin, tensors, img_size or origin.img_size, str(source / MODEL)), origin, facts
+        raise ValueError(f"{source / json_name} is not what training wrote: {_first_line(error)}") from error
+    _require_finite(tensors, source / MODEL)
+    model = _build(content.metadata, tensors, img_size or content.metadata.img_size, source / MODEL)
+    return TrainedModel(model, content.metadata, content.scores)
 
 
 def parse_candidate(text: str) -> Candidate:
-    """The candidate of a checkpoint; ValueError with a hint at what may be missing."""
+    """The candidate that a checkpoint names. The ValueError of an unknown token mixer mentions --space."""
     try:
         return Candidate.parse(text)
     except ValueError as error:
         raise ValueError(f"{error} (--space FILE registers token mixers of your own)") from error
 
 
-def _build(origin: CheckpointMetadata, tensors: dict[str, Tensor], img_size: int, where: str) -> MetaFormer:
-    candidate = parse_candidate(origin.candidate)
+@dataclass(frozen=True)
+class _ExportJson:
+    """What we read of an export's config.json. timm reads the rest of the file."""
+
+    metadata: Annotated[CheckpointMetadata, Field(alias="origin")]
+    scores: Annotated[Scores, Field(alias="facts")]
+    digests: dict[str, str]
+
+
+@dataclass(frozen=True)
+class _EpochJson:
+    """What we read of an epoch in a checkpoint's history. `top1` is NaN if the epoch diverged."""
+
+    top1: float | None
+
+
+@dataclass(frozen=True)
+class _CheckpointJson:
+    """What we read of a checkpoint's trainer.json."""
+
+    metadata: Annotated[CheckpointMetadata, Field(alias="origin")]
+    history: Annotated[tuple[_EpochJson, ...], Field(min_length=1)]
+    digests: dict[str, str]
+    test_top1: FiniteFloat | None = None
+
+    @property
+    def scores(self) -> Scores:
+        val_top1 = self.history[-1].top1
+        if val_top1 is not None and not math.isfinite(val_top1):
+            val_top1 = None
+        return Scores(len(self.history), val_top1, self.test_top1)
+
+
+_Layout = TypeVar("_Layout")
+
+
+def _parse(layout: type[_Layout], content: bytes) -> _Layout:
+    """The JSON as this dataclass. ValueError names the first field that is wrong, its value and what is expected."""
     try:
-        model = build(candidate, img_size, in_chans=origin.channels, num_classes=len(origin.classes))
-        model.load_state_dict(tensors)  # resizes static keys
+        return TypeAdapter(layout).validate_json(content, strict=True)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        field = ".".join(str(part) for part in problem["loc"]) or "the file"
+        if problem["type"] == "missing":
+            message = f"{field} is missing"
+        else:
+            message = f"{field} is {problem['input']!r:.60}: {problem['msg']}"
+        raise ValueError(message) from error
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"{error} is missing"
+    return str(error).splitlines()[0]
+
+
+def _require_finite(tensors: dict[str, Tensor], file: Folder) -> None:
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise ValueError(f"{file}: {name} is not finite: this training diverged")
+
+
+def _build(metadata: CheckpointMetadata, tensors: dict[str, Tensor], img_size: int, file: Folder) -> MetaFormer:
+    candidate = parse_candidate(metadata.candidate)
+    try:
+        model = build(candidate, img_size, in_chans=metadata.channels, num_classes=len(metadata.classes))
+        model.load_state_dict(tensors)  # static keys are resized to the token grid of `img_size`
     except (TypeError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[-1].strip()
-        raise ValueError(f"{where} does not fit {candidate} at {img_size} px: {reason}") from error
+        raise ValueError(f"{file} does not fit {candidate} at {img_size} px: {reason}") from error
     return model.eval()
-
-
-def _json(content: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(content)
-    except RecursionError:
-        value = None
-    if not isinstance(value, dict):
-        raise ValueError("not a JSON object")
-    return value
-
-
-def _last(trainer: dict[str, Any]) -> dict[str, Any]:
-    """The facts of a checkpoint as JSON; an epoch that diverged has no top-1."""
-    top1 = trainer["history"][-1]["top1"]
-    known = not isinstance(top1, float) or math.isfinite(top1)
-    return {
-        "epochs": len(trainer["history"]),
-        "val_top1": top1 if known else None,
-        "test_top1": trainer.get("test_top1"),
-    }
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and value.isprintable()
-
-
-def _is_whole(value: Any) -> bool:
-    return type(value) is int and value >= 0
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
-
-
-def _is_list(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, list) and bool(value) and all(map(check, value))
-
-
-# By a field's annotation.
-_CHECKS: dict[str, Callable[[Any], bool]] = {
-    "str": _is_text,
-    "int": _is_whole,
-    "float": _is_number,
-    "bool": lambda value: type(value) is bool,
-    "float | None": lambda value: value is None or _is_number(value),
-    "str | None": lambda value: value is None or _is_text(value),
-    "tuple[str, ...]": _is_list(_is_text),
-    "tuple[float, ...]": _is_list(_is_number),
-}
-T = TypeVar("T", CheckpointMetadata, Scores)
-
-
-def _checked(kind: type[T], value: Any) -> T:
-    """A JSON object as a dataclass; ValueError names the first field that does not fit."""
-    if not isinstance(value, dict):
-        raise ValueError(f"no {kind.__name__.lower()} in it")
-    given: dict[str, Any] = {}
-    for field in fields(kind):
-        if field.name not in value and field.default is not MISSING:
-            continue
-        if field.name not in value or not _CHECKS[str(field.type)](value[field.name]):
-            raise ValueError(f"{field.name} is {value.get(field.name)!r:.60}, expected {field.type}")
-        one = value[field.name]
-        given[field.name] = tuple(one) if isinstance(one, list) else one
-    made = kind(**given)
-    if isinstance(made, CheckpointMetadata):
-        _check_images(made)
-    return made
-
-
-def _check_images(origin: CheckpointMetadata) -> None:
-    if len(origin.mean) not in (1, 3) or len(origin.std) != len(origin.mean) or min(origin.std) <= 0:
-        raise ValueError(f"mean {origin.mean} and std {origin.std}, expected 1 or 3 of each, and none of std 0")
-    if origin.img_size < 1 or not 0 < origin.crop_pct <= 1:
-        raise ValueError(f"img_size {origin.img_size} and crop_pct {origin.crop_pct}, expected 1 or more, and 0 to 1")
-    if origin.interpolation not in INTERPOLATIONS:
-        raise ValueError(f"interpolation {origin.interpolation!r}, expected one of {', '.join(INTERPOLATIONS)}")

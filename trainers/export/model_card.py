@@ -1,12 +1,12 @@
-"""The model card of an export: what is known of a trained model, and how to load it. No torch here."""
+"""The model card (README.md) of an export: how the model was trained and how to load it. No torch here."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from trainers.metadata import CheckpointMetadata, Scores
 
-MARK = "<!-- written by python -m trainers export -->"  # how an earlier export is told from a folder of one's own
+MARK = "<!-- written by python -m trainers export -->"  # tells an earlier export from other folders
 
 _CARD = """\
 ---
@@ -20,17 +20,18 @@ tags:
 
 # {candidate}
 
-A MetaFormer with the token mixers `{placement}` in its stages, from a placement search for
+A MetaFormer with the token mixers `{placement}` in its four stages. It was trained in a placement search for
 [Static Key Attention in Vision](https://arxiv.org/abs/2412.07049).
 
 {table}
 
-Top-1 as recorded in training: of the validation split that every decision was taken on, and of the test images.
+Both accuracies were recorded during training. The validation split is held out from the training images, and every
+decision of the search was taken on it. The test images were evaluated once, after the last epoch.
 
 ## Loading it
 
-With the repository `static-key-placement` installed (`pip install .` in it), whose package `searchspace` makes the
-architecture known to timm:
+Install the repository `static-key-placement` with `pip install .` in its folder. Its package `searchspace` registers
+the architecture with timm:
 
 ```python
 import searchspace.backbones  # before timm
@@ -39,43 +40,60 @@ import timm
 model = timm.create_model("local-dir:{folder}", pretrained=True).eval()
 ```
 
-`img_size=384` resizes the static keys to another image size, `num_classes=5` gives a new classifier.
-{own}"""
+`img_size=384` resizes the static keys to another image size. `num_classes=5` replaces the classifier by a new one.
+{user_mixers}"""
 
-_OWN = """
-Its token mixers {names} are not part of that package: register them first, by the file that it was trained with.
+_USER_MIXERS = """
+The token mixers {names} are not part of that package. Register them first, with the space file of the training.
 """
 
 
-def card(origin: CheckpointMetadata, facts: Scores, folder: str, num_params: int, own_mixers: Iterable[str]) -> str:
-    """Markdown; `folder` is what the export is called."""
-    rows = {
-        "candidate": f"`{origin.candidate}`",
-        "parameters": f"{num_params:,}",
-        "recipe": f"{origin.recipe} ({origin.recipe_fingerprint})",
-        "data": f"{origin.data} ({origin.data_fingerprint}), {len(origin.classes)} classes",
-        "seed": str(origin.seed),
-        "began with": origin.init or "random weights",
-        "epochs": str(facts.epochs),
-        "validation top-1": _percent(facts.val_top1),
-        "test top-1": _percent(facts.test_top1),
-        "image size": f"{origin.img_size} px, {'gray' if origin.channels == 1 else 'RGB'}",
-        "mean of pixels / 255": ", ".join(f"{value:.4f}" for value in origin.mean),
-        "their deviation": ", ".join(f"{value:.4f}" for value in origin.std),
-        "at evaluation": f"{origin.interpolation}, crop_pct {origin.crop_pct:g}",
-        "commit": origin.commit or "not recorded",
-        "torch": origin.torch,
-    }
-    names = ", ".join(f"`{name}`" for name in own_mixers)
+def model_card(
+    metadata: CheckpointMetadata, scores: Scores, *, folder: str, num_params: int, user_mixers: Sequence[str]
+) -> str:
+    """The card as Markdown. `folder` is the name of the export's folder."""
+    note = ""
+    if user_mixers:
+        names = ", ".join(f"`{name}`" for name in user_mixers)
+        note = _USER_MIXERS.format(names=names)
     return _CARD.format(
         mark=MARK,
-        candidate=origin.candidate,
-        placement=origin.candidate.partition("-")[2],
-        table="\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]),
+        candidate=metadata.candidate,
+        placement=metadata.candidate.partition("-")[2],
+        table=_table(metadata, scores, num_params),
         folder=folder,
-        own=_OWN.format(names=names) if names else "",
+        user_mixers=note,
     )
+
+
+def _table(metadata: CheckpointMetadata, scores: Scores, num_params: int) -> str:
+    color = "gray" if metadata.channels == 1 else "RGB"
+    rows = {
+        "candidate": f"`{metadata.candidate}`",
+        "parameters": f"{num_params:,}",
+        "recipe": f"{metadata.recipe} ({metadata.recipe_fingerprint})",
+        "data": f"{metadata.data} ({metadata.data_fingerprint}), {len(metadata.classes)} classes",
+        "seed": str(metadata.seed),
+        "initial weights": metadata.init or "random",
+        "epochs": str(scores.epochs),
+        "validation top-1": _percent(scores.val_top1),
+        "test top-1": _percent(scores.test_top1),
+        "image size": f"{metadata.img_size} px, {color}",
+        "mean of pixels / 255": _numbers(metadata.mean),
+        "standard deviation of pixels / 255": _numbers(metadata.std),
+        "evaluation transform": f"{metadata.interpolation}, crop_pct {metadata.crop_pct:g}",
+        "commit": metadata.commit or "not recorded",
+        "torch": metadata.torch,
+    }
+    lines = ["| | |", "|---|---|"]
+    for name, value in rows.items():
+        lines.append(f"| {name} | {value} |")
+    return "\n".join(lines)
 
 
 def _percent(top1: float | None) -> str:
     return "not recorded" if top1 is None else f"{top1:.2f} %"
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:.4f}" for value in values)

@@ -1,4 +1,7 @@
-"""A trained model as a folder that timm loads: weights, config.json and a model card; and as ONNX."""
+"""Exports a trained model as a folder that timm loads (weights, config.json and a model card), and as ONNX.
+
+timm's own `save_for_hf` is not used: it writes to local paths only, replaces no file atomically and records no digests.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from safetensors.torch import save
-from torch import Tensor
+from torch import nn
 
 from searchspace.backbones import metaformer_placement
 from searchspace.candidate import BACKBONES, Candidate
@@ -15,96 +18,131 @@ from searchspace.mixers import MIXER_CLASSES
 from storage.digest import digest
 from storage.folder import Folder
 from trainers.checkpoint import MODEL
-from trainers.export.load import CONFIG, restore
-from trainers.export.model_card import MARK, card
+from trainers.export.load import CONFIG, TrainedModel, restore
+from trainers.export.model_card import MARK, model_card
 from trainers.export.onnx_file import require_onnx, to_onnx
-from trainers.metadata import CheckpointMetadata, Scores
-
-from timm.models.metaformer import MetaFormer
 
 CARD = "README.md"
 
 
-def export(where: str, target: str, onnx: str | None) -> list[str]:
-    """Write the checkpoint `where` into the folder `target`, and to the file `onnx`; what was written, line by line.
+def export(checkpoint: str, target: str, onnx_path: str | None) -> list[str]:
+    """Export a checkpoint to the folder `target` and, as ONNX, to the file `onnx_path`. Returns lines to print.
 
-    ValueError or OSError says in one line what is wrong; then nothing is written, or nothing that loads.
+    ValueError or OSError says in one line what is wrong. Then `target` holds nothing new that loads.
     """
     folder = Folder(target)
-    _refuse_others(folder)
-    if onnx:
+    _refuse_foreign_files(folder)
+    if onnx_path:
         require_onnx()
-    model, origin, facts = restore(where)
-    lines = [f"exported {origin.candidate} to {folder}"]
-    if folder.path:
-        lines[0] += f": timm.create_model('local-dir:{folder}', pretrained=True)"
-    content = None
-    if onnx:
-        content, largest = to_onnx(model, origin.channels, origin.img_size)
-        lines.append(f"exported {onnx}: largest difference of logits on random images {largest:.1e}")
-    _begin(folder, card(origin, facts, folder.name, sum(map(Tensor.numel, model.parameters())), _own_mixers(origin)))
-    if onnx and content:
-        beside = Folder(onnx).parent
-        beside.make()
-        beside.write(Folder(onnx).name, content)
-    _write(folder, model, origin, facts)
-    return lines
+    trained = restore(checkpoint)
+    metadata = trained.metadata
+    messages = [_exported_message(metadata.candidate, folder)]
+    onnx_content = None
+    if onnx_path:
+        onnx_content, largest = to_onnx(trained.model, metadata.channels, metadata.img_size)
+        messages.append(f"exported {onnx_path}: its logits on random images differ by at most {largest:.1e}")
+    _begin(folder, trained)
+    if onnx_path and onnx_content:
+        onnx_folder = Folder(onnx_path).parent
+        onnx_folder.make()
+        onnx_folder.write(Folder(onnx_path).name, onnx_content)
+    _write_model(folder, trained)
+    return messages
 
 
-def config(model: MetaFormer, origin: CheckpointMetadata) -> dict[str, Any]:
-    """What timm reads of config.json."""
-    candidate, channels, size = Candidate.parse(origin.candidate), origin.channels, origin.img_size
+def timm_config(trained: TrainedModel) -> dict[str, Any]:
+    """The entries of config.json that timm reads. They are those that timm's own `save_config_for_hf` writes."""
+    metadata = trained.metadata
+    channels = metadata.channels
+    img_size = metadata.img_size
+    backbone = BACKBONES[Candidate.parse(metadata.candidate).backbone]
     return {
         "architecture": metaformer_placement.__name__,
-        "num_classes": len(origin.classes),
-        "num_features": model.num_features,
-        "label_names": origin.classes,
-        "model_args": {"candidate": origin.candidate, "img_size": size, "in_chans": channels},
+        "num_classes": len(metadata.classes),
+        "num_features": trained.model.num_features,
+        "label_names": metadata.classes,
+        "model_args": {"candidate": metadata.candidate, "img_size": img_size, "in_chans": channels},
         "pretrained_cfg": {
-            "num_classes": len(origin.classes),
-            "input_size": (channels, size, size),
+            "num_classes": len(metadata.classes),
+            "input_size": (channels, img_size, img_size),
             "fixed_input_size": True,
-            "pool_size": BACKBONES[candidate.backbone].grids(size)[-1],
-            "crop_pct": origin.crop_pct,
-            "interpolation": origin.interpolation,
-            "mean": origin.mean,
-            "std": origin.std,
+            "pool_size": backbone.grids(img_size)[-1],
+            "crop_pct": metadata.crop_pct,
+            "interpolation": metadata.interpolation,
+            "mean": metadata.mean,
+            "std": metadata.std,
             "classifier": "head.fc.fc2",
             "first_conv": "stem.conv",
         },
     }
 
 
-def _begin(folder: Folder, text: str) -> None:
-    """Clear an earlier export away, config.json first. The card marks what follows as ours, whatever becomes of it."""
+def _exported_message(candidate: str, folder: Folder) -> str:
+    message = f"exported {candidate} to {folder}"
+    if folder.path:
+        message += f": timm.create_model('local-dir:{folder}', pretrained=True)"
+    return message
+
+
+def _begin(folder: Folder, trained: TrainedModel) -> None:
+    """Remove an earlier export, config.json first, then write the card.
+
+    The card marks the folder as an export. If the process dies here, the next export may replace it.
+    """
     folder.make()
     for name in (CONFIG, *folder.names()):
         if name != CARD:
             folder.remove(name)
-    folder.write(CARD, text.encode())
-
-
-def _write(folder: Folder, model: MetaFormer, origin: CheckpointMetadata, facts: Scores) -> None:
-    """config.json comes last: nothing loads without it."""
-    weights = save({name: tensor.contiguous() for name, tensor in model.state_dict().items()})
-    known = {"origin": asdict(origin), "facts": asdict(facts), "digests": {MODEL: digest(weights)}}
-    folder.write(MODEL, weights)
-    folder.write(CONFIG, json.dumps({**config(model, origin), **known}, indent=2).encode())
-
-
-def _own_mixers(origin: CheckpointMetadata) -> list[str]:
-    """Token mixers that are not ours."""
-    mixers = {stage.mixer for stage in Candidate.parse(origin.candidate).stages}
-    return sorted(
-        name for name in mixers if MIXER_CLASSES[name].__module__.partition(".")[0] not in ("searchspace", "timm")
+    card = model_card(
+        trained.metadata,
+        trained.scores,
+        folder=folder.name,
+        num_params=_num_params(trained.model),
+        user_mixers=_user_mixers(trained.metadata.candidate),
     )
+    folder.write(CARD, card.encode())
 
 
-def _refuse_others(folder: Folder) -> None:
-    """ValueError unless `folder` is empty, missing or an earlier export."""
+def _write_model(folder: Folder, trained: TrainedModel) -> None:
+    """Write the weights, then config.json. Nothing loads without config.json, so a crash leaves no half export."""
+    state = trained.model.state_dict()
+    weights = save({name: tensor.contiguous() for name, tensor in state.items()})
+    content = {
+        **timm_config(trained),
+        "origin": asdict(trained.metadata),
+        "facts": asdict(trained.scores),
+        "digests": {MODEL: digest(weights)},
+    }
+    folder.write(MODEL, weights)
+    folder.write(CONFIG, json.dumps(content, indent=2).encode())
+
+
+def _num_params(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _user_mixers(candidate: str) -> list[str]:
+    """The candidate's token mixers that a user's space file registered, by name."""
+    mixers = {stage.mixer for stage in Candidate.parse(candidate).stages}
+    user_mixers = []
+    for name in sorted(mixers):
+        package = MIXER_CLASSES[name].__module__.partition(".")[0]
+        if package not in ("searchspace", "timm"):
+            user_mixers.append(name)
+    return user_mixers
+
+
+def _refuse_foreign_files(folder: Folder) -> None:
+    """ValueError unless the folder is missing, empty or an earlier export."""
     names = [*folder.names(), *folder.folders()]
-    others = [name for name in names if name not in (MODEL, CONFIG, CARD) and not name.endswith(".onnx")]
-    if names and not others and not (CARD in names and MARK in folder.read(CARD).decode(errors="replace")):
-        others = names
-    if others:
-        raise ValueError(f"{folder} holds {others[0]}, expected an empty folder or an earlier export")
+    if not names:
+        return
+    for name in names:
+        if name not in (MODEL, CONFIG, CARD) and not name.endswith(".onnx"):
+            raise ValueError(_refusal(folder, name))
+    if CARD not in names or MARK not in folder.read(CARD).decode(errors="replace"):
+        raise ValueError(_refusal(folder, names[0]))
+
+
+def _refusal(folder: Folder, name: str) -> str:
+    return f"{folder} holds {name}, expected an empty folder or an earlier export"

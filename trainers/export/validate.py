@@ -1,124 +1,142 @@
-"""How good a trained model is: top-1 and top-5 on the test images of a data set, in all and for each class."""
+"""Evaluates a trained model on the test images of a data set: top-1 and top-5, per class and over all."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
-import searchspace.torchvision_ops  # noqa: F401
 from trainers.data.dataset import ImageDataset
+from trainers.data.in_memory import InMemoryDataset
 from trainers.data.open_dataset import load_in_memory, open_streamed
+from trainers.data.streamed import StreamedDataset
 from trainers.data.transforms import TransformedImages, evaluation_transform
 from trainers.device import device_name
-from trainers.export.load import restore
-from trainers.metadata import CheckpointMetadata, Scores
+from trainers.export.accuracy import accuracy_table, count_correct
+from trainers.export.load import TrainedModel, restore
+from trainers.metadata import CheckpointMetadata
 
 from timm.data.loader import fast_collate
-
-SHOWN = 5  # names of classes in an error
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 
 
-@dataclass(frozen=True)
-class Accuracy:
-    """Images of each class, and of these how many were named right, and how many among the five most likely."""
+def validate(
+    checkpoint: str,
+    data: str,
+    *,
+    img_size: int | None,
+    batch_size: int,
+    workers: int | None,
+    device: str,
+) -> str:
+    """The text to print about a checkpoint or an export on the test images of `data`.
 
-    images: Tensor
-    top1: Tensor
-    top5: Tensor
-
-
-def validate(where: str, data: str, img_size: int | None, batch_size: int, workers: int | None, device: str) -> str:
-    """What is to be printed of the checkpoint or export `where` on the test images of `data`."""
-    model, origin, facts = restore(where, img_size)
-    size = img_size or origin.img_size
-    images, batches = batches_of(data, origin, size, batch_size, workers)
-    place = torch.device(device)
-    counts = accuracy(model.to(place, memory_format=torch.channels_last), _normalised(batches, origin, place))  # type: ignore[call-overload]
-    head = f"{origin.candidate} at {size} px, {images.num_test} test images of {images.name}, {device_name(place)}"
-    return "\n".join([head, *_recorded(origin, facts, images, size), "", *table(counts, origin.classes)])
-
-
-def batches_of(
-    data: str, origin: CheckpointMetadata, img_size: int, batch_size: int, workers: int | None
-) -> tuple[ImageDataset, Batches]:
-    """A data set, and its test images as uint8 (B, C, H, W) with labels. ValueError if the model is not for them."""
-    if not origin.streamed:
-        images = load_in_memory(data, img_size)
-        _refuse_others(images, origin)
-        pixels = torch.from_numpy(images.test_images.copy()).permute(0, 3, 1, 2)
-        labels = torch.from_numpy(images.test_labels.copy())
-        return images, zip(pixels.split(batch_size), labels.split(batch_size), strict=True)
-    stream = open_streamed(data)
-    _refuse_others(stream, origin)
-    transform = evaluation_transform(img_size, origin.crop_pct, origin.interpolation)
-    workers = (os.cpu_count() or 1) if workers is None else workers
-    decoded = TransformedImages(stream.test_images, stream.test_labels, transform)
-    return stream, DataLoader(decoded, batch_size, num_workers=workers, collate_fn=fast_collate)
-
-
-@torch.inference_mode()
-def accuracy(model: nn.Module, batches: Batches) -> Accuracy:
-    """Counts over all images (B, C, H, W) and labels (B,); bfloat16 on a GPU."""
-    counted = []
-    for images, labels in batches:
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=images.device.type == "cuda"):
-            logits = model(images).float()
-        classes = logits.shape[1]
-        first = logits.argmax(1) == labels
-        five = (logits.topk(min(5, classes)).indices == labels[:, None]).any(1)
-        counted.append(torch.stack([labels[right].bincount(minlength=classes) for right in (labels >= 0, first, five)]))
-    return Accuracy(*torch.stack(counted).sum(0).cpu())
-
-
-def table(counts: Accuracy, classes: Sequence[str]) -> list[str]:
-    """A line for each class and one for all, in percent."""
-    numbers = torch.stack([counts.images, counts.top1, counts.top5], 1)
-    names, rows = [*classes, "all"], [*numbers.tolist(), numbers.sum(0).tolist()]
-    width = max(5, *map(len, names))
-    lines = [f"{'class':{width}}   images   top-1 %   top-5 %"]
-    for name, (number, top1, top5) in zip(names, rows, strict=True):
-        lines.append(f"{name:{width}} {number:8,}  {_percent(top1, number)}  {_percent(top5, number)}")
-    return lines
-
-
-def _percent(right: int, images: int) -> str:
-    return f"{100 * right / images:8.2f}" if images else f"{'-':>8}"
-
-
-def _normalised(batches: Batches, origin: CheckpointMetadata, device: torch.device) -> Batches:
-    mean, std = (
-        torch.tensor([255 * value for value in values], device=device).view(1, -1, 1, 1)
-        for values in (origin.mean, origin.std)
+    `img_size` None: that of its training. `workers` None: one per CPU. ValueError if the model does not fit the data.
+    """
+    trained = restore(checkpoint, img_size)
+    metadata = trained.metadata
+    size = img_size or metadata.img_size
+    dataset = open_test_images(data, metadata, size)
+    batches = raw_batches(dataset, metadata, img_size=size, batch_size=batch_size, workers=workers)
+    torch_device = torch.device(device)
+    model = trained.model.to(torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    counts = count_correct(model, _normalise(batches, metadata, torch_device))
+    title = (
+        f"{metadata.candidate} at {size} px, {dataset.num_test} test images of {dataset.name}, "
+        f"{device_name(torch_device)}"
     )
+    return "\n".join(
+        [title, *_recorded_accuracy(trained, dataset, size), "", *accuracy_table(counts, metadata.classes)]
+    )
+
+
+def open_test_images(data: str, metadata: CheckpointMetadata, img_size: int) -> ImageDataset:
+    """The data set in the form that the model was trained with. ValueError if its channels or classes differ."""
+    dataset = open_streamed(data) if metadata.streamed else load_in_memory(data, img_size)
+    _require_channels(dataset, metadata)
+    _require_classes(dataset, metadata)
+    return dataset
+
+
+def raw_batches(
+    dataset: ImageDataset,
+    metadata: CheckpointMetadata,
+    *,
+    img_size: int,
+    batch_size: int,
+    workers: int | None,
+) -> Batches:
+    """The test images as uint8 tensors (B, C, H, W) with labels (B,)."""
+    if isinstance(dataset, InMemoryDataset):
+        images = torch.from_numpy(dataset.test_images.copy()).permute(0, 3, 1, 2)
+        labels = torch.from_numpy(dataset.test_labels.copy())
+        return zip(images.split(batch_size), labels.split(batch_size), strict=True)
+    assert isinstance(dataset, StreamedDataset)
+    transform = evaluation_transform(img_size, metadata.crop_pct, metadata.interpolation)
+    if workers is None:
+        workers = os.cpu_count() or 1
+    decoded = TransformedImages(dataset.test_images, dataset.test_labels, transform)
+    return DataLoader(decoded, batch_size, num_workers=workers, collate_fn=fast_collate)
+
+
+def _normalise(
+    batches: Batches, metadata: CheckpointMetadata, device: torch.device
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Float images on the device, in channels-last layout, and their labels."""
+    mean = _per_channel(metadata.mean, device)
+    std = _per_channel(metadata.std, device)
     for images, labels in batches:
         floats = (images.to(device, non_blocking=True).float() - mean) / std
         yield floats.contiguous(memory_format=torch.channels_last), labels.to(device)
 
 
-def _recorded(origin: CheckpointMetadata, facts: Scores, images: ImageDataset, img_size: int) -> list[str]:
-    """What the training read on the same images, if they are the same."""
-    if images.fingerprint != origin.data_fingerprint or img_size != origin.img_size or facts.test_top1 is None:
+def _per_channel(values: Sequence[float], device: torch.device) -> Tensor:
+    """Values for pixels between 0 and 1 as a tensor (1, C, 1, 1) for pixels between 0 and 255."""
+    scaled = [255 * value for value in values]
+    return torch.tensor(scaled, device=device).view(1, -1, 1, 1)
+
+
+def _recorded_accuracy(trained: TrainedModel, dataset: ImageDataset, img_size: int) -> list[str]:
+    """A line with the test top-1 that training recorded, if it was measured on the same images."""
+    metadata = trained.metadata
+    same_images = dataset.fingerprint == metadata.data_fingerprint and img_size == metadata.img_size
+    if not same_images or trained.scores.test_top1 is None:
         return []
-    return [f"recorded in training: test top-1 {facts.test_top1:.2f} %"]
+    return [f"recorded in training: test top-1 {trained.scores.test_top1:.2f} %"]
 
 
-def _refuse_others(images: ImageDataset, origin: CheckpointMetadata) -> None:
-    if images.channels != origin.channels:
-        given, wanted = ("gray images" if number == 1 else "RGB" for number in (images.channels, origin.channels))
-        raise ValueError(f"{images.name} has {given}, the model takes {wanted}")
-    if images.classes == origin.classes:
+def _require_channels(dataset: ImageDataset, metadata: CheckpointMetadata) -> None:
+    if dataset.channels != metadata.channels:
+        found = _color(dataset.channels)
+        wanted = _color(metadata.channels)
+        raise ValueError(f"{dataset.name} has {found}, the model takes {wanted}")
+
+
+def _color(channels: int) -> str:
+    return "gray images" if channels == 1 else "RGB"
+
+
+def _require_classes(dataset: ImageDataset, metadata: CheckpointMetadata) -> None:
+    if dataset.classes == metadata.classes:
         return
-    ours, theirs = set(origin.classes), set(images.classes)
-    differences = [
-        f"{len(names)} only {where}: {', '.join(sorted(names)[:SHOWN])}{' ...' if len(names) > SHOWN else ''}"
-        for names, where in ((theirs - ours, "in the data"), (ours - theirs, "in the model"))
-        if names
-    ]
-    raise ValueError(f"{images.name} has other classes than the model: {'; '.join(differences) or 'another order'}")
+    in_data = set(dataset.classes)
+    in_model = set(metadata.classes)
+    differences = []
+    if in_data - in_model:
+        differences.append(_first_names(in_data - in_model, "in the data"))
+    if in_model - in_data:
+        differences.append(_first_names(in_model - in_data, "in the model"))
+    difference = "; ".join(differences) or "another order"
+    raise ValueError(f"{dataset.name} has other classes than the model: {difference}")
+
+
+def _first_names(names: set[str], where: str, shown: int = 5) -> str:
+    text = ", ".join(islice(sorted(names), shown))
+    if len(names) > shown:
+        text += " ..."
+    return f"{len(names)} only {where}: {text}"

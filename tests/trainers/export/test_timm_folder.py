@@ -1,21 +1,18 @@
+"""Exports as folders that timm loads: same outputs, an order of writes that survives a crash, refusals."""
+
 import json
-import math
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 
 from storage.folder import Folder
 from tests.support.checkpoints import write_checkpoint
-from tests.support.paths import ROOT
-from trainers.__main__ import main
 from trainers.export import onnx_file
 from trainers.export.load import restore
-from trainers.metadata import Scores
+from trainers.export.timm_folder import export, timm_config
 
 import timm
+from timm.models._hub import save_config_for_hf
 
 CANDIDATES = (
     "caformer_micro-dwconv-cska.h4.nosoftmax-ska.small.noq-attn.h3",
@@ -28,206 +25,158 @@ def checkpoint(tmp_path):
     return write_checkpoint(tmp_path / "run", test_top1=58.5)
 
 
-def images(number=2, channels=1, size=16):
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "out"
+
+
+def random_images(number=2, channels=1, size=16):
     return torch.randn(number, channels, size, size, generator=torch.Generator().manual_seed(7))
 
 
-def logits(model, x):
+def logits(model, images):
     with torch.inference_mode():
-        return model(x)
+        return model(images)
 
 
-def loaded(folder, **kwargs):
+def load_with_timm(folder, **kwargs):
     return timm.create_model(f"local-dir:{folder}", pretrained=True, **kwargs).eval()
 
 
 @pytest.mark.parametrize("candidate", CANDIDATES)
 @pytest.mark.parametrize("mean", [(0.2,), (0.2, 0.3, 0.4)])
-def test_timm_gives_the_same_outputs(tmp_path, candidate, mean):
-    where = write_checkpoint(tmp_path / "run", candidate=candidate, mean=mean, std=mean)
-    assert main(["export", where, str(tmp_path / "out")]) == 0
-    expected, origin, facts = restore(where)
-    x = images(channels=len(mean))
-    model = loaded(tmp_path / "out")
-    assert torch.equal(logits(model, x), logits(expected, x))
-    assert (model.pretrained_cfg["mean"], model.num_classes) == (list(mean), 3)
-    again, same_origin, same_facts = restore(str(tmp_path / "out"))
-    assert (same_origin, same_facts) == (origin, facts)
-    assert torch.equal(logits(again, x), logits(expected, x))
+def test_timm_gives_the_same_outputs(tmp_path, out, candidate, mean):
+    checkpoint = write_checkpoint(tmp_path / "run", candidate=candidate, mean=mean, std=mean)
+    export(checkpoint, str(out), None)
+    images = random_images(channels=len(mean))
+    model = load_with_timm(out)
+    assert torch.equal(logits(model, images), logits(restore(checkpoint).model, images))
+    assert model.pretrained_cfg["mean"] == list(mean)
+    assert model.num_classes == 3
 
 
-def test_timm_loads_at_another_image_size_and_for_other_classes(checkpoint, tmp_path):
-    main(["export", checkpoint, str(tmp_path / "out")])
-    expected, _, _ = restore(checkpoint, 24)
-    x = images(size=24)
-    assert torch.equal(logits(loaded(tmp_path / "out", img_size=24), x), logits(expected, x))
-    five = loaded(tmp_path / "out", num_classes=5, in_chans=3)
-    assert logits(five, images(channels=3)).shape == (2, 5)
-    frame = restore(checkpoint)[0].state_dict()
-    same = [name for name, tensor in five.state_dict().items() if torch.equal(tensor, frame.get(name, torch.zeros(0)))]
-    assert set(frame) - set(same) == {"stem.conv.weight", "head.fc.fc2.weight", "head.fc.fc2.bias"}
+def test_timm_loads_at_another_image_size(checkpoint, out):
+    export(checkpoint, str(out), None)
+    images = random_images(size=24)
+    expected = restore(checkpoint, 24).model
+    assert torch.equal(logits(load_with_timm(out, img_size=24), images), logits(expected, images))
 
 
-def test_the_model_card_says_what_was_recorded(checkpoint, tmp_path):
-    main(["export", checkpoint, str(tmp_path / "out")])
-    card = (tmp_path / "out" / "README.md").read_text()
-    for line in (
-        "| candidate | `caformer_micro-dwconv-cska-ska-attn` |",
-        "| recipe | quick (01234567) |",
-        "| seed | 3 |",
-        "| epochs | 1 |",
-        "| validation top-1 | 61.25 % |",
-        "| test top-1 | 58.50 % |",
-        "| image size | 16 px, gray |",
-        "| commit | c0ffee |",
-    ):
-        assert line in card
-    assert "arxiv.org/abs/2412.07049" in card
+def test_timm_replaces_stem_and_classifier_for_other_images(checkpoint, out):
+    export(checkpoint, str(out), None)
+    model = load_with_timm(out, num_classes=5, in_chans=3)
+    assert logits(model, random_images(channels=3)).shape == (2, 5)
+    changed = set()
+    for name, tensor in restore(checkpoint).model.state_dict().items():
+        if not torch.equal(model.state_dict()[name], tensor):
+            changed.add(name)
+    assert changed == {"stem.conv.weight", "head.fc.fc2.weight", "head.fc.fc2.bias"}
 
 
-def test_what_was_not_recorded_is_not_invented(tmp_path):
-    main(["export", write_checkpoint(tmp_path / "run", top1=math.nan), str(tmp_path / "out")])
-    card = (tmp_path / "out" / "README.md").read_text()
-    assert "| validation top-1 | not recorded |\n| test top-1 | not recorded |" in card
-    assert restore(str(tmp_path / "out"))[2] == Scores(1, None, None)
+def test_config_agrees_with_timms_own_writer(checkpoint, out, tmp_path):
+    """What timm writes about the loaded model is in our config.json, and more of timm's defaults."""
+    export(checkpoint, str(out), None)
+    ours = json.loads((out / "config.json").read_text())
+    save_config_for_hf(load_with_timm(out), str(tmp_path / "timm.json"), model_config={"label_names": ["dark"]})
+    theirs = json.loads((tmp_path / "timm.json").read_text())
+    for key in ("architecture", "num_classes", "num_features"):
+        assert ours[key] == theirs[key]
+    assert ours["pretrained_cfg"].items() <= theirs["pretrained_cfg"].items()
 
 
-@pytest.mark.parametrize(
-    ("init", "said"), [(None, "random weights"), ("caformer_s18-01234567", "caformer_s18-01234567")]
-)
-def test_the_model_card_says_what_training_began_with(tmp_path, init, said):
-    main(["export", write_checkpoint(tmp_path / "run", init=init), str(tmp_path / "out")])
-    assert f"| began with | {said} |" in (tmp_path / "out" / "README.md").read_text()
+def test_the_disk_keys_of_earlier_exports_stay(checkpoint, out):
+    export(checkpoint, str(out), None)
+    content = json.loads((out / "config.json").read_text())
+    assert content["facts"] == {"epochs": 1, "val_top1": 61.25, "test_top1": 58.5}
+    assert content["origin"]["candidate"] == "caformer_micro-dwconv-cska-ska-attn"
+    assert list(content["digests"]) == ["model.safetensors"]
 
 
-def test_the_cards_lines_load_the_model_in_a_process_of_its_own(checkpoint, tmp_path):
-    main(["export", checkpoint, str(tmp_path / "out")])
-    lines = (tmp_path / "out" / "README.md").read_text().partition("```python\n")[2].partition("```")[0]
-    environment = {"PYTHONPATH": str(ROOT)}
-    code = lines + "print(model.stages[1].blocks[0].token_mixer.grid)"
-    run = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+def test_the_message_is_a_line_of_python_that_loads_it(checkpoint, out):
+    (message,) = export(checkpoint, str(out), None)
+    assert message == (
+        f"exported caformer_micro-dwconv-cska-ska-attn to {out}: timm.create_model('local-dir:{out}', pretrained=True)"
     )
-    assert run.stdout.strip() == "(4, 4)"
 
 
-def test_an_earlier_export_is_replaced(checkpoint, tmp_path):
+def test_an_earlier_export_is_replaced(checkpoint, out, tmp_path):
     other = write_checkpoint(tmp_path / "other", candidate="caformer_micro-dwconv-dwconv-attn-attn")
-    main(["export", other, str(tmp_path / "out")])
-    (tmp_path / "out" / "model.onnx").write_bytes(b"of the earlier one")
-    assert main(["export", checkpoint, str(tmp_path / "out")]) == 0
-    assert restore(str(tmp_path / "out"))[1] == restore(checkpoint)[1]
-    assert not (tmp_path / "out" / "model.onnx").exists()
+    export(other, str(out), None)
+    (out / "model.onnx").write_bytes(b"of the earlier one")
+    export(checkpoint, str(out), None)
+    assert restore(str(out)).metadata == restore(checkpoint).metadata
+    assert not (out / "model.onnx").exists()
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "README.md", "config.json", "model.safetensors"])
-def test_a_folder_of_ones_own_is_refused(checkpoint, tmp_path, name, capsys):
+def test_other_folders_are_refused(checkpoint, tmp_path, name):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / name).write_text("mine")
-    assert main(["export", checkpoint, str(tmp_path / "mine")]) == 2
-    assert f"holds {name}, expected an empty folder or an earlier export\n" in capsys.readouterr().err
+    with pytest.raises(ValueError, match=f"holds {name}, expected an empty folder or an earlier export$"):
+        export(checkpoint, str(tmp_path / "mine"), None)
     assert (tmp_path / "mine" / name).read_text() == "mine"
 
 
 @pytest.mark.parametrize("failing", ["README.md", "model.safetensors", "config.json"])
 @pytest.mark.parametrize("earlier", [False, True])
-def test_a_broken_export_does_not_load_and_can_be_made_again(checkpoint, tmp_path, monkeypatch, failing, earlier):
+def test_a_failed_export_does_not_load_and_can_be_repeated(checkpoint, out, monkeypatch, failing, earlier):
+    original_write = Folder.write
+
     def write(self, name, content):
         if name == failing:
             raise OSError("disk full")
-        kept(self, name, content)
+        original_write(self, name, content)
 
-    kept, out = Folder.write, tmp_path / "out"
     if earlier:
-        main(["export", checkpoint, str(out)])
+        export(checkpoint, str(out), None)
     with monkeypatch.context() as patch:
         patch.setattr(Folder, "write", write)
-        assert main(["export", checkpoint, str(out)]) == 2
+        with pytest.raises(OSError, match="disk full"):
+            export(checkpoint, str(out), None)
     with pytest.raises(FileNotFoundError):
-        loaded(out)
+        load_with_timm(out)
     with pytest.raises(FileNotFoundError):
         restore(str(out))
-    assert main(["export", checkpoint, str(out)]) == 0
-    loaded(out)
+    export(checkpoint, str(out), None)
+    load_with_timm(out)
 
 
-def test_an_export_whose_weights_were_changed_is_refused(checkpoint, tmp_path, capsys):
-    main(["export", checkpoint, str(tmp_path / "out")])
-    weights = tmp_path / "out" / "model.safetensors"
+def test_changed_weights_are_refused(checkpoint, out, tmp_path):
+    export(checkpoint, str(out), None)
+    weights = out / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
-    assert main(["export", str(tmp_path / "out"), str(tmp_path / "again")]) == 2
-    assert "is not what was written" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="is not what was written"):
+        export(str(out), str(tmp_path / "again"), None)
     assert not (tmp_path / "again").exists()
 
 
-@pytest.mark.parametrize(
-    "candidate",
-    ["caformer_micro-cska.nosoftmax.unit-ska.nosoftmax-cska-attn", "caformer_micro-dwconv-ska-cska.nosoftmax.k1-ska"],
-)
-def test_onnx_of_every_mixer_at_any_batch_size(tmp_path, candidate):
-    pytest.importorskip("onnxruntime")
-    model, _, _ = restore(write_checkpoint(tmp_path / "run", candidate=candidate))
-    content, largest = onnx_file.to_onnx(model, 1, 16)
-    assert 0 < largest < onnx_file.LARGEST_DIFFERENCE
-    with torch.no_grad():
-        model.head.fc.fc2.bias += 1
-    assert onnx_file.difference(model, content, 1, 16) == pytest.approx(1, abs=1e-3)
-
-
-def test_onnx_that_differs_is_refused_and_nothing_is_written(checkpoint, tmp_path, monkeypatch, capsys):
-    class Program:
-        class model_proto:  # noqa: N801
-            SerializeToString = staticmethod(bytes)
-
-    monkeypatch.setattr(torch.onnx, "export", lambda *args, **kwargs: Program)
-    monkeypatch.setattr(onnx_file, "difference", lambda *args: 3e-4)
+def test_onnx_with_other_logits_writes_nothing(checkpoint, out, tmp_path, monkeypatch):
+    monkeypatch.setattr(onnx_file, "_exported", lambda *args: b"")
+    monkeypatch.setattr(onnx_file, "largest_difference", lambda *args: 3e-4)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: True)
-    assert main(["export", checkpoint, str(tmp_path / "out"), "--onnx", str(tmp_path / "m.onnx")]) == 2
-    assert "they differ by 3.0e-04, expected below 0.0001" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
+    with pytest.raises(ValueError, match="ONNX gives other logits"):
+        export(checkpoint, str(out), str(tmp_path / "m.onnx"))
+    assert not out.exists()
     assert not (tmp_path / "m.onnx").exists()
 
 
-def test_without_the_extra_onnx_says_what_it_needs(checkpoint, tmp_path, monkeypatch, capsys):
+def test_onnx_is_written_beside_the_folder(checkpoint, out, tmp_path, monkeypatch):
+    monkeypatch.setattr(onnx_file, "_exported", lambda *args: b"content")
+    monkeypatch.setattr(onnx_file, "largest_difference", lambda *args: 2e-6)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: True)
+    messages = export(checkpoint, str(out), str(tmp_path / "new" / "m.onnx"))
+    assert (tmp_path / "new" / "m.onnx").read_bytes() == b"content"
+    assert messages[1].endswith("m.onnx: its logits on random images differ by at most 2.0e-06")
+
+
+def test_without_the_onnx_extra_nothing_is_written(checkpoint, out, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert main(["export", checkpoint, str(tmp_path / "out"), "--onnx", str(tmp_path / "m.onnx")]) == 2
-    assert capsys.readouterr().err == "trainers: error: ONNX needs: pip install '.[onnx]'\n"
-    assert not (tmp_path / "out").exists()
+    with pytest.raises(ValueError, match="ONNX needs"):
+        export(checkpoint, str(out), str(tmp_path / "m.onnx"))
+    assert not out.exists()
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("candidate", 7),
-        ("candidate", "caformer_micro-pool-dwconv-attn-attn"),
-        ("mean", [0.1, 0.2]),
-        ("std", [0.0]),
-        ("std", 1.0),
-        ("img_size", "16"),
-        ("img_size", -1),
-        ("classes", ["dark", "bri\nght", "other"]),
-        ("classes", ["dark", "bright"]),
-        ("crop_pct", None),
-        ("interpolation", "cubic"),
-        ("streamed", 0),
-    ],
-)
-def test_a_config_of_another_shape_is_refused_in_one_line(checkpoint, tmp_path, capsys, field, value):
-    main(["export", checkpoint, str(tmp_path / "out")])
-    file = tmp_path / "out" / "config.json"
-    content = json.loads(file.read_text())
-    content["origin"][field] = value
-    file.write_text(json.dumps(content))
-    capsys.readouterr()
-    assert main(["export", str(tmp_path / "out"), str(tmp_path / "again")]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("trainers: error: ")
-
-
-@pytest.mark.parametrize("content", ["", "[]", "{", "{}", '{"origin": 1}', "[" * 100_000])
-def test_a_config_that_is_none_is_refused_in_one_line(checkpoint, tmp_path, capsys, content):
-    file = Path(checkpoint) / "epoch-0001" / "trainer.json"
-    file.write_text(content)
-    assert main(["export", checkpoint, str(tmp_path / "out")]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert "trainer.json is not what training wrote: " in line
+def test_gray_images_of_a_new_model_have_one_channel(checkpoint):
+    config = timm_config(restore(checkpoint))
+    assert config["pretrained_cfg"]["input_size"] == (1, 16, 16)
+    assert config["model_args"]["in_chans"] == 1

@@ -2,16 +2,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
-from torch import nn
 
 from searchspace.candidate import Candidate
 from storage.folder import Folder
 from tests.support.checkpoints import write_checkpoint
 from trainers.__main__ import main
 from trainers.data.open_dataset import open_dataset
-from trainers.export.validate import Accuracy, accuracy, table
 from trainers.trainer import Trainer
 
 CANDIDATE = Candidate.parse("caformer_micro-dwconv-cska-ska-attn")
@@ -62,26 +59,6 @@ def test_top1_is_what_the_trainer_read_and_recorded(folder, quick, tmp_path, cap
     assert one[2:] == ["", "class    images   top-1 %   top-5 %", *rows]
     main(["export", str(tmp_path / "run"), str(tmp_path / "out")])
     assert printed(capsys, str(tmp_path / "out"), "--data", folder, "--workers", "0")[1:] == one[1:]
-
-
-def test_top5_by_hand():
-    """Logits of six classes that fall from class to class: class 5 is the only one that is not among five."""
-    logits = torch.arange(6, 0, -1.0).repeat(8, 1)
-    labels = torch.tensor([0, 0, 1, 1, 1, 4, 5, 5])
-    counts = accuracy(nn.Identity(), [(logits[:5], labels[:5]), (logits[5:], labels[5:])])
-    assert counts.images.tolist() == [2, 3, 0, 0, 1, 2]
-    assert counts.top1.tolist() == [2, 0, 0, 0, 0, 0]
-    assert counts.top5.tolist() == [2, 3, 0, 0, 1, 0]
-
-
-def test_the_table():
-    counts = Accuracy(torch.tensor([1500, 0]), torch.tensor([1000, 0]), torch.tensor([1500, 0]))
-    assert table(counts, ("a long name", "all")) == [
-        "class         images   top-1 %   top-5 %",
-        "a long name    1,500     66.67    100.00",
-        "all                0         -         -",
-        "all            1,500     66.67    100.00",
-    ]
 
 
 def test_another_image_size(folder, tmp_path, capsys):
