@@ -32,7 +32,12 @@ from storage.folder import DISK_ERRORS
 from trainers.cost import Cost, measure
 from trainers.data.dataset import ImageDataset
 from trainers.data.decoding_estimate import decoding_speed
+<<<<<<< HEAD
 from trainers.device import device_here
+=======
+from trainers.data.streamed import StreamedDataset
+from trainers.device import trial_device_name
+>>>>>>> d488820 (Cost, device, warm start and recipes in plain words; sizes by name)
 from trainers.recipes import Recipe
 from trainers.resources import Resources
 from trainers.run_trial import run_trial
@@ -151,7 +156,7 @@ class Cluster:
 
     def device(self) -> str:
         """The name of the device that a trial runs on."""
-        return self._call(device_here, self.share)
+        return self._call(trial_device_name, self.share)
 
     def measure(self, candidate: Candidate, recipe: Recipe, channels: int, num_classes: int) -> Cost:
         """The cost of a candidate in a trial's share, asked for while nothing else runs. RuntimeError if it fails."""

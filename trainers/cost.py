@@ -1,15 +1,15 @@
-"""What a candidate costs: parameters and FLOPs without computing anything, speed and memory measured on a device."""
+"""What a candidate costs: parameters and FLOPs, counted without training; speed and memory, measured on a device."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor
 from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -23,12 +23,20 @@ from trainers.recipes import Recipe
 from trainers.resources import NodeCapacity, Resources, TrialRequest, this_machine
 from trainers.trainer import Trainer
 
-MIN_RUN_TIME = 0.7  # seconds of measuring per figure
+
+class ModelSize(NamedTuple):
+    """The number of parameters, and the FLOPs of one image's forward pass (a multiply-add counts 2)."""
+
+    num_params: int
+    flops: int
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Speeds in images per second at `batch_size`; `peak_memory` in bytes of a training step, None if not measured."""
+    """A candidate's size and its measured speed, in images per second at `batch_size`.
+
+    `peak_memory` is that of a training step in bytes; None if it was not measured.
+    """
 
     device: str
     batch_size: int
@@ -39,36 +47,54 @@ class Cost:
     peak_memory: int | None
 
 
-def count(candidate: Candidate, img_size: int, in_chans: int = 3, num_classes: int = 1000) -> tuple[int, int]:
-    """Parameters, and FLOPs of one image's forward pass (multiply-add 2), on the meta device.
+def count(candidate: Candidate, img_size: int, in_chans: int = 3, num_classes: int = 1000) -> ModelSize:
+    """The candidate's size, counted on torch's meta device: nothing is allocated or computed.
 
-    ValueError if it cannot be built or run, as may be with a token mixer of one's own.
+    ValueError if the model cannot be built or run, as may happen with a user's token mixer.
     """
-    kind = {"in_chans": in_chans, "num_classes": num_classes, "device": torch.device("meta")}
+    meta = torch.device("meta")
     try:
-        model = build(candidate, img_size, **kind).eval()
+        model = build(candidate, img_size, in_chans=in_chans, num_classes=num_classes, device=meta)
+        model.eval()
         with FlopCounterMode(display=False) as counter, torch.no_grad():
-            model(torch.empty(1, in_chans, img_size, img_size, device="meta"))
+            model(torch.empty(1, in_chans, img_size, img_size, device=meta))
     except (TypeError, RuntimeError) as error:
         raise ValueError(f"{candidate} cannot be built: {error}") from error
-    return _size(model), counter.get_total_flops()
+    num_params = sum(parameter.numel() for parameter in model.parameters())
+    return ModelSize(num_params, counter.get_total_flops())
 
 
 def count_all(
     candidates: Sequence[Candidate], img_size: int, in_chans: int = 3, num_classes: int = 1000
-) -> dict[Candidate, tuple[int, int]]:
-    """`count` of many candidates of one backbone from few models: a stage's share does not depend on the others."""
-    plain = Stage("dwconv")
+) -> dict[Candidate, ModelSize]:
+    """`count` of many candidates of one backbone, from one model per stage and token mixer.
 
-    @cache
-    def alone(index: int, stage: Stage) -> np.ndarray:
-        stages = [plain] * NUM_STAGES
-        stages[index] = stage
-        return np.array(count(Candidate(candidates[0].backbone, tuple(stages)), img_size, in_chans, num_classes))
+    What a stage adds does not depend on the other stages, so a candidate costs the all-dwconv model plus, for each of
+    its stages, the difference that this stage alone makes.
+    """
+    if not candidates:
+        return {}
+    dwconv = Stage("dwconv")
+    plain_stages = (dwconv,) * NUM_STAGES
 
-    frame = alone(0, plain)
-    totals = {c: frame + sum(alone(i, stage) - frame for i, stage in enumerate(c.stages)) for c in candidates}
-    return {candidate: (int(total[0]), int(total[1])) for candidate, total in totals.items()}
+    def count_stages(stages: tuple[Stage, ...]) -> ModelSize:
+        return count(Candidate(candidates[0].backbone, stages), img_size, in_chans, num_classes)
+
+    plain = count_stages(plain_stages)
+    differences: dict[tuple[int, Stage], ModelSize] = {}
+    sizes = {}
+    for candidate in candidates:
+        num_params = plain.num_params
+        flops = plain.flops
+        for index, stage in enumerate(candidate.stages):
+            if (index, stage) not in differences:
+                changed = count_stages((*plain_stages[:index], stage, *plain_stages[index + 1 :]))
+                added = ModelSize(changed.num_params - plain.num_params, changed.flops - plain.flops)
+                differences[index, stage] = added
+            num_params += differences[index, stage].num_params
+            flops += differences[index, stage].flops
+        sizes[candidate] = ModelSize(num_params, flops)
+    return sizes
 
 
 def measure(
@@ -76,33 +102,45 @@ def measure(
     recipe: Recipe,
     channels: int,
     num_classes: int,
-    share: Resources | None = None,
+    resources: Resources,
     memory: bool = True,
 ) -> Cost:
-    """Speed and memory of `candidate` on one rank of `share`, at the size of an image and of a micro-batch.
+    """Speed and, with `memory`, peak memory of one rank that trains `candidate` on micro-batches of random images.
 
-    Nothing else should run meanwhile. Decoding is no part of it.
+    Nothing else should run meanwhile. Decoding of images is not included.
     """
     load_from_environment()
-    share = share or Resources()
-    torch.set_num_threads(share.threads)
-    size = min(recipe.micro(share.device), recipe.batch_size // share.ranks)
-    recipe = replace(recipe, batch_size=size, micro_batch=None, streamed=False)
-    trainer = Trainer(candidate, recipe, _noise(recipe, channels, num_classes), seed=0, device=share.device)
-    feed = trainer.feed
-    assert isinstance(feed, InMemoryLoader)
-    images, labels = feed.train_images[:size], feed.train_labels[:size]
-    num_params, flops = count(candidate, recipe.img_size, channels, num_classes)
+    torch.set_num_threads(resources.threads)
+    batch_size = min(recipe.micro(resources.device), recipe.batch_size // resources.ranks)
+    recipe = replace(recipe, batch_size=batch_size, micro_batch=None, streamed=False)
+    dataset = _random_dataset(recipe, channels, num_classes)
+    trainer = Trainer(candidate, recipe, dataset, seed=0, device=resources.device)
+    loader = trainer.feed
+    assert isinstance(loader, InMemoryLoader)
+    images = loader.train_images[:batch_size]
+    labels = loader.train_labels[:batch_size]
 
-    def step() -> None:
-        trainer.step([feed.mix(feed.normalise(images), labels)])
+    def train_step() -> None:
+        trainer.step([loader.mix(loader.normalise(images), labels)])
+
+    def predict() -> None:
+        trainer.predict(loader.normalise(images))
 
     trainer.model.train()
-    train = _images_per_second(step, size)
-    peak = _peak_memory(trainer, step) if memory else None
+    train_speed = _images_per_second(train_step, batch_size)
+    peak_memory = _peak_memory(trainer, train_step) if memory else None
     trainer.model.eval()
-    infer = _images_per_second(lambda: trainer.predict(feed.normalise(images)), size)
-    return Cost(device_name(trainer.device), len(images), num_params, flops, infer, train, peak)
+    speed = _images_per_second(predict, batch_size)
+    size = count(candidate, recipe.img_size, channels, num_classes)
+    return Cost(
+        device=device_name(trainer.device),
+        batch_size=len(images),
+        num_params=size.num_params,
+        flops=size.flops,
+        images_per_second=speed,
+        train_images_per_second=train_speed,
+        peak_memory=peak_memory,
+    )
 
 
 def share_here(cpus: int | None, gpus: float | None) -> tuple[Resources, int]:
@@ -119,13 +157,13 @@ def share_here(cpus: int | None, gpus: float | None) -> tuple[Resources, int]:
     return request.resources(), max(1, request.trials_on(machine))
 
 
-def _noise(recipe: Recipe, channels: int, num_classes: int) -> InMemoryDataset:
-    """Just enough random images, of the first two classes, that the training split holds one batch."""
+def _random_dataset(recipe: Recipe, channels: int, num_classes: int) -> InMemoryDataset:
+    """Random images of the first two classes, just enough that the training split holds one batch."""
     number = int(recipe.batch_size / (1 - recipe.val_fraction)) + 4
     labels = np.arange(number, dtype=np.int64) % 2
     shape = (number, recipe.img_size, recipe.img_size, channels)
     images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    classes = tuple(map(str, range(num_classes)))
+    classes = tuple(str(index) for index in range(num_classes))
     return InMemoryDataset(
         name="noise",
         classes=classes,
@@ -136,30 +174,34 @@ def _noise(recipe: Recipe, channels: int, num_classes: int) -> InMemoryDataset:
     )
 
 
-def _images_per_second(run: Callable[[], object], images: int) -> float:
+def _images_per_second(run: Callable[[], object], images: int, min_seconds: float = 0.7) -> float:
+    """`images` per median time of a call of `run`, which is called for at least `min_seconds`."""
     timer = Timer("run()", globals={"run": run}, num_threads=torch.get_num_threads())
-    return images / statistics.median(timer.blocked_autorange(min_run_time=MIN_RUN_TIME).times)
-
-
-def _size(model: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in model.parameters())
+    times = timer.blocked_autorange(min_run_time=min_seconds).times
+    return images / statistics.median(times)
 
 
 def _peak_memory(trainer: Trainer, run: Callable[[], object]) -> int:
-    """Bytes held at the fullest moment of `run`: weights and optimizer state, and what `run` allocates."""
+    """The most bytes held during `run`: weights, optimizer state and everything that `run` allocates."""
     if trainer.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(trainer.device)
         run()
         return torch.cuda.max_memory_allocated(trainer.device)
-    trainer.optimizer.zero_grad(set_to_none=True)  # as a step does first; they are no part of what it allocates
+    # A step frees its gradients first. Free them here, or the profiler would not count them when `run` allocates them.
+    trainer.optimizer.zero_grad(set_to_none=True)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
         run()
     events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
-    changes = [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]
-    return _held(trainer) + int(np.cumsum(changes).max())
+    events.sort(key=lambda event: event.start_ns())
+    changes = [event.nbytes() for event in events]
+    held_before = sum(tensor.numel() * tensor.element_size() for tensor in _weights_and_state(trainer))
+    return held_before + int(np.cumsum(changes).max())
 
 
-def _held(trainer: Trainer) -> int:
-    state = [value for values in trainer.optimizer.state.values() for value in values.values()]
-    tensors = [*trainer.model.parameters(), *(value for value in state if isinstance(value, torch.Tensor))]
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+def _weights_and_state(trainer: Trainer) -> Iterator[Tensor]:
+    """The parameters of the model and the tensors of the optimizer's state."""
+    yield from trainer.model.parameters()
+    for state in trainer.optimizer.state.values():
+        for value in state.values():
+            if isinstance(value, Tensor):
+                yield value

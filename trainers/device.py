@@ -1,4 +1,4 @@
-"""What a device is called. torch alone is loaded: a study that goes on asks for this first."""
+"""Names of devices, as they appear in records. Imports only torch: a resumed study asks for its device's name first."""
 
 from __future__ import annotations
 
@@ -11,22 +11,26 @@ from trainers.resources import Resources
 
 
 def device_name(device: torch.device) -> str:
-    """The GPU's name, or the processor's with the number of threads."""
+    """The GPU's name, or the processor's with the number of torch's threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
-    return f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}"
+    return f"{_processor_name()}, {threads} thread{'s' if threads > 1 else ''}"
 
 
-def device_here(share: Resources) -> str:
-    """The name of the device, as a trial of this share in this process would report it."""
-    torch.set_num_threads(share.threads)
-    return device_name(torch.device(share.device))
+def trial_device_name(resources: Resources) -> str:
+    """The device's name as a trial with these resources reports it. Sets the threads of this process to the trial's."""
+    torch.set_num_threads(resources.threads)
+    return device_name(torch.device(resources.device))
 
 
-def _processor() -> str:
+def _processor_name() -> str:
+    """The model name in /proc/cpuinfo, or what Python's platform module knows on other systems."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+    except OSError:
+        lines = []
+    for line in lines:
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,4 +1,4 @@
-"""Warm start: what a candidate shares with weights that exist is taken from them, and what is new is trained first."""
+"""Warm start: a model begins with the weights that it shares with a trained one; the rest is new and trained first."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import hashlib
 import json
 import re
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -22,13 +22,13 @@ from trainers.recipes import Recipe
 
 import timm
 
-PRETRAINED = {name: f"{name}.sail_in1k" for name in ("caformer_s18", "caformer_b36")}  # timm's tags
-_MIXER = re.compile(r"stages\.(\d)\.blocks\.\d+\.token_mixer\.")
+# timm's tags of weights trained on ImageNet-1k only.
+PRETRAINED = {"caformer_s18": "caformer_s18.sail_in1k", "caformer_b36": "caformer_b36.sail_in1k"}
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Tensors by name, and the candidate that they were trained in, as text."""
+    """Trained tensors by parameter name, and the candidate (as text) that they belong to."""
 
     name: str
     candidate: str
@@ -37,13 +37,13 @@ class Weights:
     def __str__(self) -> str:
         return f"{self.name}-{self.fingerprint}"
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        # As bytes: torch would send tensors to other ranks through shared memory, of which containers have little.
-        return _unpacked, (self.name, self.candidate, save(self.tensors))
+    def __reduce__(self) -> tuple[Callable[..., Weights], tuple[str, str, bytes]]:
+        # torch sends tensors to other processes through shared memory, of which containers have little. Bytes are not.
+        return _from_bytes, (self.name, self.candidate, save(self.tensors))
 
     @cached_property
     def fingerprint(self) -> str:
-        """Eight hexadecimal digits of the candidate and of all names, shapes and bytes."""
+        """Eight hexadecimal digits of the candidate and of every tensor's name, type, shape and content."""
         digest = hashlib.blake2b(self.candidate.encode(), digest_size=4)
         for name, tensor in sorted(self.tensors.items()):
             digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
@@ -51,105 +51,134 @@ class Weights:
         return digest.hexdigest()
 
 
-def load_weights(init: str, backbone: str) -> Weights:
-    """timm's weights of `backbone` ("pretrained"), or those of a .safetensors file; nothing is unpickled here.
-
-    A file's candidate is read from the config.json (of an export) or trainer.json (of a checkpoint) beside it; without
-    them it is taken for the backbone itself. ValueError or OSError says in one line what is wrong.
-    """
-    if init == "pretrained":
-        weights = _pretrained(backbone)
-    else:
-        file = Path(init).expanduser()
-        candidate = _candidate_beside(file) or f"{backbone}-{CAFORMER_PLACEMENT}"
-        weights = Weights(candidate, candidate, _read(file))
-    _check(weights, init, backbone)
-    return weights
-
-
 def warm_start(recipe: Recipe, init: str | None) -> tuple[Recipe, Weights]:
-    """The recipe for a training that begins with the weights that `init` names, and these; as load_weights does."""
+    """The recipe with `init` set to the weights' name and fingerprint, and the weights. Errors as in load_weights."""
     if not init:
         raise ValueError(f"recipe {recipe.name!r} needs --init: pretrained, or a .safetensors file")
     weights = load_weights(init, recipe.backbone)
     return replace(recipe, init=str(weights)), weights
 
 
-def load_shared_weights(model: nn.Module, candidate: Candidate, weights: Weights) -> set[str]:
-    """Load into `model` what `candidate` shares with `weights`; the names of the parameters that it does not.
+def load_weights(init: str, backbone: str) -> Weights:
+    """timm's weights of `backbone` if `init` is "pretrained", else those of the .safetensors file `init`.
 
-    Shared is the frame, the token mixers of each stage that both spell alike (static keys too, resized to the grid),
-    and the stem and the last layer of the classifier if they fit.
+    The candidate of a file is read from config.json (of an export) or trainer.json (of a checkpoint) beside it. Without
+    either, the baseline of the backbone is assumed. ValueError or OSError says in one line what is wrong.
     """
-    kept = weights.candidate.split("-")[1:]
-    ours, theirs = _parts(model.state_dict()), _parts(weights.tensors)
-    taken: dict[str, Tensor] = {}
-    for part, own in ours.items():
-        # A name and a shape are not enough: SKA's projection would fit into an attention stage.
-        if part.isdigit() and kept[int(part)] != str(candidate.stages[int(part)]):
-            continue
-        given = theirs.get(part, {})
-        if given.keys() == own.keys() and all(_fits(model, name, given[name], own[name]) for name in own):
-            taken |= {name: _as_linear_or_conv(given[name], own[name]) for name in own}
-    model.load_state_dict(taken, strict=False)
-    return {name for name, _ in model.named_parameters()} - taken.keys()
+    if init == "pretrained":
+        weights = _load_pretrained(backbone)
+    else:
+        file = Path(init).expanduser()
+        candidate = _candidate_beside(file) or f"{backbone}-{CAFORMER_PLACEMENT}"
+        weights = Weights(candidate, candidate, _read_safetensors(file))
+    _require_backbone(weights, init, backbone)
+    return weights
 
 
-def freeze(model: nn.Module, fresh: set[str] | None) -> None:
-    """Train only the parameters named in `fresh`; all of them if it is empty or None."""
+def load_shared_weights(model: nn.Module, candidate: Candidate, weights: Weights) -> set[str]:
+    """Load into `model`, which is `candidate`, the tensors it shares with `weights`. Returns the names of its new
+    parameters, which keep their random values.
+
+    Shared are the frame, the token mixers of every stage that both candidates spell alike (static keys are resized to
+    the token grid), and the stem and the last layer of the classifier if their shapes fit.
+    """
+    shared: dict[str, Tensor] = {}
+    given_groups = _group_tensors(weights.tensors)
+    for group, targets in _group_tensors(model.state_dict()).items():
+        given = given_groups.get(group, {})
+        if _same_mixer(group, candidate, weights) and _all_fit(model, given, targets):
+            for name, target in targets.items():
+                shared[name] = _as_linear_or_conv(given[name], target)
+    model.load_state_dict(shared, strict=False)
+    return {name for name, _ in model.named_parameters() if name not in shared}
+
+
+def freeze(model: nn.Module, trained: set[str]) -> None:
+    """Freeze every parameter that is not named in `trained`. An empty set freezes nothing."""
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(not fresh or name in fresh)
+        parameter.requires_grad_(not trained or name in trained)
 
 
-def _unpacked(name: str, candidate: str, tensors: bytes) -> Weights:
+def _from_bytes(name: str, candidate: str, tensors: bytes) -> Weights:
     return Weights(name, candidate, load(tensors))
 
 
-def _parts(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """Tensors by what is taken over as one: "frame", "stem", "classifier", and "0" to "3", the mixers of a stage."""
-    parts: dict[str, dict[str, Tensor]] = defaultdict(dict)
+def _group_tensors(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """Tensors in groups that are loaded as a whole or not at all.
+
+    "0" to "3" are the token mixers of a stage, "stem" and "classifier" depend on the images and classes, and "frame" is
+    the rest of the backbone.
+    """
+    groups: dict[str, dict[str, Tensor]] = defaultdict(dict)
     for name, tensor in tensors.items():
-        if mixer := _MIXER.match(name):
-            part = mixer[1]
+        mixer = re.match(r"stages\.(\d)\.blocks\.\d+\.token_mixer\.", name)
+        if mixer:
+            group = mixer[1]
         elif name.startswith("stem."):
-            part = "stem"
+            group = "stem"
+        elif name.startswith("head.fc.fc2."):
+            group = "classifier"
         else:
-            part = "classifier" if name.startswith("head.fc.fc2.") else "frame"
-        parts[part][name] = tensor
-    return parts
+            group = "frame"
+        groups[group][name] = tensor
+    return groups
 
 
-def _fits(model: nn.Module, name: str, given: Tensor, own: Tensor) -> bool:
+def _same_mixer(group: str, candidate: Candidate, weights: Weights) -> bool:
+    """Whether both candidates spell a stage's token mixer alike; True for groups that are not a stage.
+
+    Names and shapes do not tell: the projection of an SKA stage fits into an attention stage.
+    """
+    if not group.isdigit():
+        return True
+    stage = int(group)
+    given_stages = weights.candidate.split("-")[1:]
+    return given_stages[stage] == str(candidate.stages[stage])
+
+
+def _all_fit(model: nn.Module, given: dict[str, Tensor], targets: dict[str, Tensor]) -> bool:
+    if given.keys() != targets.keys():
+        return False
+    return all(_fits(model, name, given[name], target) for name, target in targets.items())
+
+
+def _fits(model: nn.Module, name: str, given: Tensor, target: Tensor) -> bool:
+    """Whether the model can load `given` in place of `target`. Static keys (heads, H, W, dim) fit any token grid."""
     module, _, leaf = name.rpartition(".")
-    if leaf in getattr(model.get_submodule(module), "per_key", ()):  # of any token grid
-        return (len(given), *given.shape[3:]) == (len(own), *own.shape[3:])
-    return _plain(given) == _plain(own)
+    if leaf in getattr(model.get_submodule(module), "per_key", ()):
+        return (len(given), *given.shape[3:]) == (len(target), *target.shape[3:])
+    return _linear_shape(given) == _linear_shape(target)
 
 
-def _as_linear_or_conv(given: Tensor, own: Tensor) -> Tensor:
-    """A stage's MLP is made of 1 x 1 convolutions or of linear layers, whichever its token mixer needs."""
-    return given if given.ndim == own.ndim else given.reshape(own.shape)
+def _as_linear_or_conv(given: Tensor, target: Tensor) -> Tensor:
+    """`given` in the shape of `target`. A stage's MLP has linear layers or 1 x 1 convolutions, as its mixer needs."""
+    if given.ndim == target.ndim:
+        return given
+    return given.reshape(target.shape)
 
 
-def _plain(tensor: Tensor) -> tuple[int, ...]:
-    """The shape, of a 1 x 1 convolution that of the linear layer which computes the same."""
+def _linear_shape(tensor: Tensor) -> tuple[int, ...]:
+    """The shape; for the weight of a 1 x 1 convolution, that of the equivalent linear layer."""
     shape = tuple(tensor.shape)
-    return shape[:2] if shape[2:] == (1, 1) else shape
+    if shape[2:] == (1, 1):
+        return shape[:2]
+    return shape
 
 
-def _pretrained(backbone: str) -> Weights:
-    if not (tag := PRETRAINED.get(backbone)):
+def _load_pretrained(backbone: str) -> Weights:
+    tag = PRETRAINED.get(backbone)
+    if tag is None:
         known = ", ".join(PRETRAINED)
         raise ValueError(f"timm has no weights of {backbone}, only of {known}: name a .safetensors file instead")
     try:
         model = timm.create_model(tag, pretrained=True)
-    except Exception as error:  # OSError, RuntimeError and more, by what fails on the way to the hub
+    except Exception as error:  # the hub's client raises OSError, RuntimeError and others
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise OSError(f"{tag} cannot be downloaded; name a .safetensors file of it instead: {reason}") from error
     return Weights(tag, f"{backbone}-{CAFORMER_PLACEMENT}", dict(model.state_dict()))
 
 
-def _read(file: Path) -> dict[str, Tensor]:
+def _read_safetensors(file: Path) -> dict[str, Tensor]:
     if file.suffix != ".safetensors":
         raise ValueError(f"weights from {file}, expected pretrained, or a .safetensors file")
     try:
@@ -161,21 +190,24 @@ def _read(file: Path) -> dict[str, Tensor]:
 
 
 def _candidate_beside(file: Path) -> str | None:
-    """The candidate that an export or a checkpoint names, or None."""
+    """The candidate that the JSON of an export or a checkpoint in the same folder names, or None."""
     for name in ("config.json", "trainer.json"):
         try:
-            return str(json.loads((file.parent / name).read_text())["origin"]["candidate"])
+            content = json.loads((file.parent / name).read_text())
+            return str(content["origin"]["candidate"])
         except (OSError, ValueError, KeyError, TypeError):
             continue
     return None
 
 
-def _check(weights: Weights, init: str, backbone: str) -> None:
-    """ValueError unless every tensor of the backbone's frame is among the weights."""
-    frame = _parts(
-        build(Candidate.parse(f"{backbone}-{CAFORMER_PLACEMENT}"), device=torch.device("meta")).state_dict()
-    )["frame"]
-    given = weights.tensors
-    fit = sum(name in given and _plain(given[name]) == _plain(own) for name, own in frame.items())
-    if fit < len(frame):
-        raise ValueError(f"{init} is not of {backbone}: {fit} of the {len(frame)} tensors of its frame match")
+def _require_backbone(weights: Weights, init: str, backbone: str) -> None:
+    """ValueError unless the weights contain every tensor of the backbone's frame."""
+    baseline = build(Candidate.parse(f"{backbone}-{CAFORMER_PLACEMENT}"), device=torch.device("meta"))
+    frame = _group_tensors(baseline.state_dict())["frame"]
+    matching = 0
+    for name, target in frame.items():
+        given = weights.tensors.get(name)
+        if given is not None and _linear_shape(given) == _linear_shape(target):
+            matching += 1
+    if matching < len(frame):
+        raise ValueError(f"{init} is not of {backbone}: {matching} of the {len(frame)} tensors of its frame match")

@@ -1,16 +1,30 @@
+"""Counted and measured costs."""
+
 import pytest
 import torch
 
 from searchspace.candidate import Candidate
 from searchspace.spaces import PLACEMENT
-from trainers.cost import count, count_all, measure
+from trainers.cost import ModelSize, count, count_all, measure
+from trainers.resources import Resources
 
-BASE = Candidate.parse("caformer_micro-dwconv-dwconv-attn-attn")
+MICRO = Candidate.parse("caformer_micro-dwconv-dwconv-attn-attn")
+S18 = Candidate.parse("caformer_s18-dwconv-dwconv-attn-attn")
 
 
-def test_adding_up_stages_gives_what_counting_whole_models_gives():
-    some = PLACEMENT.on("caformer_micro").sample(5, 32)
-    assert count_all(some, 32, 1, 10) == {candidate: count(candidate, 32, 1, 10) for candidate in some}
+def test_the_size_of_caformer_s18():
+    """8.214 GFLOPs at 224 px, as the paper and timm say (4.1 G multiply-adds)."""
+    assert count(S18, 224) == ModelSize(num_params=26_341_656, flops=8_213_882_880)
+
+
+def test_adding_up_stages_equals_counting_whole_models():
+    candidates = PLACEMENT.on("caformer_micro").sample(5, 32)
+    counted = {candidate: count(candidate, 32, 1, 10) for candidate in candidates}
+    assert count_all(candidates, 32, 1, 10) == counted
+
+
+def test_no_candidates_have_no_sizes():
+    assert count_all([], 32) == {}
 
 
 @pytest.mark.parametrize("mixer", ["ska", "cska"])
@@ -20,20 +34,26 @@ def test_flops_follow_table_6(mixer):
     mixer_macs = {"ska": N * (2 * N * D + 3 * D**2), "cska": N * (10 * N * D + 3 * D**2)}[mixer]
     # timm's SepConv expands two-fold: 7 x 7 depthwise over 2 D channels between two pointwise layers.
     dwconv_macs = N * (49 * 2 * D + 2 * 2 * D**2)
-    base = count(Candidate.parse("caformer_s18-dwconv-dwconv-attn-attn"), 224)[1]
-    ours = count(Candidate.parse(f"caformer_s18-dwconv-{mixer}-attn-attn"), 224)[1]
-    assert ours - base == 2 * 3 * (mixer_macs - dwconv_macs)
+    baseline = count(S18, 224).flops
+    changed = count(Candidate.parse(f"caformer_s18-dwconv-{mixer}-attn-attn"), 224).flops
+    assert changed - baseline == 2 * 3 * (mixer_macs - dwconv_macs)
 
 
 def test_a_measured_cost_is_complete(quick):
-    cost = measure(BASE, quick, channels=1, num_classes=4)
-    assert (cost.num_params, cost.flops) == count(BASE, quick.img_size, 1, 4)
+    cost = measure(MICRO, quick, channels=1, num_classes=4, resources=Resources())
+    assert (cost.num_params, cost.flops) == count(MICRO, quick.img_size, 1, 4)
     assert cost.images_per_second > cost.train_images_per_second > 0
-    weights = 4 * cost.num_params
-    assert cost.peak_memory > 3 * weights  # the weights and AdamW's two averages
     assert cost.batch_size == quick.batch_size
+    weights = 4 * cost.num_params
+    assert cost.peak_memory is not None
+    assert cost.peak_memory > 3 * weights  # the weights and AdamW's two averages
+
+
+def test_memory_is_measured_only_if_asked_for(quick):
+    assert measure(MICRO, quick, 1, 4, Resources(), memory=False).peak_memory is None
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_is_named(quick):
-    assert measure(BASE, quick, channels=1, num_classes=4).device == torch.cuda.get_device_name()
+    cost = measure(MICRO, quick, channels=1, num_classes=4, resources=Resources(device="cuda"))
+    assert cost.device == torch.cuda.get_device_name()
