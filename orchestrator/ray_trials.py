@@ -32,12 +32,7 @@ from storage.folder import DISK_ERRORS
 from trainers.cost import Cost, measure
 from trainers.data.dataset import ImageDataset
 from trainers.data.decoding_estimate import decoding_speed
-<<<<<<< HEAD
-from trainers.device import device_here
-=======
-from trainers.data.streamed import StreamedDataset
 from trainers.device import trial_device_name
->>>>>>> d488820 (Cost, device, warm start and recipes in plain words; sizes by name)
 from trainers.recipes import Recipe
 from trainers.resources import Resources
 from trainers.run_trial import run_trial
