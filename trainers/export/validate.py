@@ -84,9 +84,7 @@ def raw_batches(
     return DataLoader(decoded, batch_size, num_workers=workers, collate_fn=fast_collate)
 
 
-def _normalise(
-    batches: Batches, metadata: CheckpointMetadata, device: torch.device
-) -> Iterator[tuple[Tensor, Tensor]]:
+def _normalise(batches: Batches, metadata: CheckpointMetadata, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
     """Float images on the device, in channels-last layout, and their labels."""
     mean = _per_channel(metadata.mean, device)
     std = _per_channel(metadata.std, device)
