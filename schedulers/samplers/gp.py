@@ -1,9 +1,4 @@
-"""The point of which a Gaussian process expects the largest improvement.
-
-Its covariance is one guess of many, so it is too sure of itself. With its standard deviation doubled, the regret after
-100 trials of NAS-Bench-201 on CIFAR-10 falls from .10 to .06 points (60 searches, errors .02), and it is no higher
-after 10 to 50. `python -m benchmarks.search_efficiency` measures the regret.
-"""
+"""Bayesian optimisation: the candidate of which a Gaussian process expects the largest improvement."""
 
 from __future__ import annotations
 
@@ -11,148 +6,146 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from schedulers.encoded_space import EncodedSpace, Observation
-from schedulers.samplers.gp_posterior import Codes, Floats, Posterior, Told
+from schedulers.samplers.expected_improvement import Floats, expected_gain
+from schedulers.samplers.gp_covariance import FeatureCovariance
+from schedulers.samplers.gp_features import Features
+from schedulers.samplers.gp_posterior import ObservedMean, Posterior
 from schedulers.samplers.history import best_observed, ended_values, proposal_rng, unseen_mask
 
-INITIAL = (5, 10)  # the first proposals spread over the levels: one for each level of the longest axis, but within this
-FIRST_FIT = 2  # values
-GROWTH = 1.1  # of the number of values from one fit of the covariance to the next
-CLIP = 3.0  # a value is lifted to so many times the way from the best to the median below the median
-DOUBT = 2.0  # factor on the standard deviation
-OFFSET = 0.3  # of the logarithmic scale: how far from the best, in units of that way, values begin to crowd
+MIN_VALUES = 2  # values needed to fit the covariance
 
 
 class GP:
-    """Expected improvement over every unseen point; in hypervolume where candidates have costs.
+    """Expected improvement over every unseen candidate; in hypervolume where candidates have costs.
 
-    A proposal follows from the seed and from `seen` alone. What is kept between two of them saves time only.
+    The standard deviation of the posterior is multiplied by `doubt`, because one fitted covariance of many possible
+    ones is overconfident. With 2 instead of 1 the regret after 100 trials of NAS-Bench-201 on CIFAR-10 falls from .10
+    to .06 points (60 searches, standard errors .02) and is no higher after 10 to 50
+    (`python -m benchmarks.search_efficiency`).
+
+    A proposal depends on the seed and the observations alone. State kept between proposals only saves time.
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, doubt: float = 2.0) -> None:
         self.seed = seed
-        self._points: EncodedSpace | None = None
-        self._fitted: tuple[list[tuple[int, float]], list[Told]] | None = None
+        self.doubt = doubt
+        self._space: EncodedSpace | None = None
+        self._fitted_to: tuple[list[tuple[int, float]], list[ObservedMean]] | None = None
+        self._features: Features
         self._posterior: Posterior
 
-    def propose(self, points: EncodedSpace, seen: Sequence[Observation]) -> int | None:
-        rng, free = proposal_rng(self.seed, seen), unseen_mask(points, seen)
-        if not free.any():
+    def propose(self, space: EncodedSpace, observations: Sequence[Observation]) -> int | None:
+        """Proposes candidates of rare levels first, until there are enough values for a model."""
+        rng = proposal_rng(self.seed, observations)
+        unseen = unseen_mask(space, observations)
+        if not unseen.any():
             return None
-        if len(seen) < _initial(points) or sum(past.status == "ended" for past in seen) < FIRST_FIT:
-            return _spread(points, seen, free, rng)
-        means, sd = self._believe(points, seen)
-        known = np.array([point for point, _ in ended_values(seen)])
-        gains = [expected_gain(points, mean, DOUBT * sd, known) for mean in means]
-        return _pick(np.sum(gains, axis=0), free, rng)
+        ended = sum(observation.status == "ended" for observation in observations)
+        if len(observations) < _initial_proposals(space) or ended < MIN_VALUES:
+            return _rarest_levels(space, observations, unseen, rng)
+        means, sd = self._predict(space, observations)
+        observed = np.array([index for index, _ in ended_values(observations)])
+        gains = [expected_gain(space, mean, self.doubt * sd, observed) for mean in means]
+        return _largest_gain(np.sum(gains, axis=0), unseen, rng)
 
-    def recommend(self, points: EncodedSpace, seen: Sequence[Observation]) -> int:
-        """The point with the highest mean among those that have a top-1. ValueError before one has."""
-        best = best_observed(seen)
-        ended = [past.index for past in seen if past.status == "ended"]
-        if len(ended) < FIRST_FIT:
+    def recommend(self, space: EncodedSpace, observations: Sequence[Observation]) -> int:
+        """The candidate with the highest posterior mean among those with a top-1. Raises ValueError before any."""
+        best = best_observed(observations)
+        ended = [observation.index for observation in observations if observation.status == "ended"]
+        if len(ended) < MIN_VALUES:
             return best
-        means, _ = self._believe(points, seen)
+        means, _ = self._predict(space, observations)
         return ended[int(np.argmax(means.mean(axis=0)[ended]))]
 
-    def _believe(self, points: EncodedSpace, seen: Sequence[Observation]) -> tuple[Floats, Floats]:
-        """Means, one a view, and the standard deviation of all points."""
-        if self._points is not points:
-            self._points, self._codes, self._fitted = points, Codes.of(points), None
-        known = np.array([past.status != "running" for past in seen])
-        pairs, told = ended_values(seen), [(past.index, past.seeds) for past in seen]
-        count = _fit_at(len(pairs))
-        block = int(np.flatnonzero(known)[count - 1]) + 1
-        self._condition(pairs[:count], told[:block], told[block:])
-        return self._posterior.mean(views(pairs), known).astype(float), self._posterior.sd()
+    def _predict(self, space: EncodedSpace, observations: Sequence[Observation]) -> tuple[Floats, Floats]:
+        """Posterior means (scales, candidates) and standard deviation (candidates,)."""
+        if self._space is not space:
+            self._space = space
+            self._features = Features.of(space)
+            self._fitted_to = None
+        known = np.array([observation.status != "running" for observation in observations])
+        values = ended_values(observations)
+        observed = [ObservedMean(observation.index, observation.seeds) for observation in observations]
+        fit_size = _last_fit_size(len(values))
+        block_size = int(np.flatnonzero(known)[fit_size - 1]) + 1
+        self._update_posterior(values[:fit_size], observed[:block_size], observed[block_size:])
+        means = self._posterior.mean(standardised_scales(values), known)
+        return means.astype(float), self._posterior.sd()
 
-    def _condition(self, pairs: list[tuple[int, float]], block: list[Told], rest: list[Told]) -> None:
-        """Fit to `pairs`, condition on a block at once and on the rest one by one.
+    def _update_posterior(
+        self, values: list[tuple[int, float]], block: list[ObservedMean], rest: list[ObservedMean]
+    ) -> None:
+        """Fit the covariance to the values; condition on the block at once and on the rest one by one.
 
-        Always in that order, so that a search that is started again rounds as this one does.
+        It is always done in that order, so that a restarted search has the same rounding errors.
         """
-        everything = block + rest
-        if self._fitted != (pairs, block) or self._posterior.told != everything[: len(self._posterior.told)]:
-            from schedulers.samplers.gp_kernel import fit
+        observed = block + rest
+        done = self._posterior.observed if self._fitted_to is not None else []
+        if self._fitted_to != (values, block) or done != observed[: len(done)]:
+            from schedulers.samplers.gp_kernel import fit  # imports scikit-learn, which takes a second
 
-            rows = self._codes.rows[[point for point, _ in pairs]]
-            covariance = fit(rows, self._codes.term, views(pairs))
-            self._fitted, self._posterior = (pairs, block), Posterior(self._codes, covariance, block)
-        for told in everything[len(self._posterior.told) :]:
-            self._posterior.append(*told)
+            rows = self._features.rows[[index for index, _ in values]]
+            hyperparameters = fit(rows, self._features.term, standardised_scales(values))
+            self._fitted_to = (values, block)
+            self._posterior = Posterior(FeatureCovariance(self._features, hyperparameters), block)
+        for mean in observed[len(self._posterior.observed) :]:
+            self._posterior.append(mean)
 
 
-def views(pairs: Sequence[tuple[int, float]]) -> Floats:
-    """(values, views): the values standardised after failures were lifted, and on a scale that is finer at the top.
+def standardised_scales(values: Sequence[tuple[int, float]], clip: float = 3.0, offset: float = 0.3) -> Floats:
+    """(values, 2): the values of (index, value) pairs on a linear and on a logarithmic scale, each standardised.
 
-    A few failed runs must not set the scale by which the good are told apart. How steep it should be at the top differs
-    between spaces, so the improvements on both scales are added up.
+    Values below `median - clip * (best - median)` are clipped to it, so that a few failed runs do not set the scale on
+    which good candidates are compared. The logarithmic scale is finer near the best value; `offset` is the distance
+    from it, in units of best - median, at which it flattens. How fine it should be differs between spaces, so the
+    improvements on both scales are added.
     """
-    values = np.array([value for _, value in pairs])
-    values = np.maximum(values, min(values[np.isfinite(values)], default=0.0))
-    middle, top = np.median(values), values.max()
-    spread = max(top - middle, 1e-9)
-    lifted = np.maximum(values, middle - CLIP * spread)
-    finer = -np.log((top - values) / spread + OFFSET)
-    both = np.stack([lifted, finer], axis=1)
-    return (both - both.mean(axis=0)) / np.maximum(both.std(axis=0), 1e-9)
+    top1 = np.array([value for _, value in values])
+    lowest = min(top1[np.isfinite(top1)], default=0.0)
+    top1 = np.maximum(top1, lowest)
+    median = np.median(top1)
+    best = top1.max()
+    spread = max(best - median, 1e-9)
+    linear = np.maximum(top1, median - clip * spread)
+    logarithmic = -np.log((best - top1) / spread + offset)
+    scales = np.stack([linear, logarithmic], axis=1)
+    return (scales - scales.mean(axis=0)) / np.maximum(scales.std(axis=0), 1e-9)
 
 
-def expected_improvement(mean: Floats, sd: Floats, level: float) -> Floats:
-    off = (mean - level) / sd
-    # Far below the level the two terms cancel, and rounding may leave less than nothing.
-    return np.maximum(sd * (off * special.ndtr(off) + np.exp(-off * off / 2) / np.sqrt(2 * np.pi)), 0)
-
-
-def expected_gain(points: EncodedSpace, mean: Floats, sd: Floats, known: NDArray[np.int64]) -> Floats:
-    """Improvement on the best mean of the known points or, with costs, of the area that their front covers.
-
-    A cost is known before, so the area is exact: what is above the front to the right of the cost. Costs are compared
-    by rank, for they may span decades.
-    """
-    if points.costs is None:
-        return expected_improvement(mean, sd, mean[known].max())
-    rank = np.unique(points.costs, return_inverse=True)[1].astype(float)
-    order = known[np.argsort(rank[known], kind="stable")]
-    front = np.r_[mean[order].min(), np.maximum.accumulate(mean[order])]
-    edges = np.r_[0.0, rank[order], rank.max() + 1]
-    gain = np.zeros(len(points))
-    for level, first in zip(*np.unique(front, return_index=True), strict=True):
-        end = edges[np.searchsorted(front, level, side="right")]
-        width = np.clip(end - np.maximum(edges[first], rank), 0, None)
-        gain += width * expected_improvement(mean, sd, level)
-    return gain
-
-
-def _pick(gains: Floats, free: NDArray[np.bool_], rng: np.random.Generator) -> int:
-    """The largest gain among free points; chance among those that differ by rounding only."""
-    gains = np.where(free, gains, -np.inf)
+def _largest_gain(gains: Floats, unseen: NDArray[np.bool_], rng: np.random.Generator) -> int:
+    """The unseen candidate with the largest gain; a random one of those that differ by rounding errors only."""
+    gains = np.where(unseen, gains, -np.inf)
     return int(rng.choice(np.flatnonzero(gains >= gains.max() * (1 - 1e-6))))
 
 
-def _initial(points: EncodedSpace) -> int:
-    return int(np.clip(max(len(np.unique(levels)) for levels in points.levels.T), *INITIAL))
+def _initial_proposals(space: EncodedSpace) -> int:
+    """Proposals before the model is used: one for each level of the longest axis, but at least 5 and at most 10."""
+    longest = max(len(np.unique(levels)) for levels in space.levels.T)
+    return int(np.clip(longest, 5, 10))
 
 
-def _spread(
-    points: EncodedSpace, seen: Sequence[Observation], free: NDArray[np.bool_], rng: np.random.Generator
+def _rarest_levels(
+    space: EncodedSpace, observations: Sequence[Observation], unseen: NDArray[np.bool_], rng: np.random.Generator
 ) -> int:
-    """A free point whose levels were proposed least often so far."""
-    taken = points.levels[[past.index for past in seen]]
-    often = np.zeros(len(points))
-    for axis, levels in enumerate(points.levels.T):
+    """A random one of the unseen candidates whose levels were proposed least often."""
+    proposed_levels = space.levels[[observation.index for observation in observations]]
+    frequency = np.zeros(len(space))
+    for axis, levels in enumerate(space.levels.T):
         values, place = np.unique(levels, return_inverse=True)
-        counts = np.bincount(np.searchsorted(values, taken[:, axis]), minlength=len(values))
-        often += counts[place] ** 2
-    often[~free] = np.inf
-    return int(rng.choice(np.flatnonzero(often == often.min())))
+        proposed_places = np.searchsorted(values, proposed_levels[:, axis])
+        counts = np.bincount(proposed_places, minlength=len(values))
+        frequency += counts[place] ** 2
+    frequency[~unseen] = np.inf
+    return int(rng.choice(np.flatnonzero(frequency == frequency.min())))
 
 
-def _fit_at(count: int) -> int:
-    """The last number of values, of those at which the covariance is fitted, that `count` values reach."""
-    last = FIRST_FIT
-    while (following := max(last + 1, int(last * GROWTH))) <= count:
+def _last_fit_size(count: int, growth: float = 1.1) -> int:
+    """The covariance is fitted anew whenever the number of values has grown by 10 %: the last such number <= count."""
+    last = MIN_VALUES
+    while True:
+        following = max(last + 1, int(last * growth))
+        if following > count:
+            return last
         last = following
-    return last

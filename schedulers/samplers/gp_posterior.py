@@ -1,121 +1,116 @@
-"""A Gaussian process conditioned on a growing number of points, told everywhere at once."""
+"""A Gaussian process conditioned on a growing number of observations, with predictions for all candidates at once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
-from schedulers.encoded_space import EncodedSpace
-
 Floats = NDArray[np.float64]
-Told = tuple[int, int]  # a point, and of how many seeds its value is the mean
-ROOM = 64  # rows are allotted so many at a time
+Rows = NDArray[Any]  # single or double precision, as the covariance has it
 
 
 @dataclass(frozen=True)
-class Covariance:
-    """variance * exp(-sum_c weights_c (x_c - y_c)^2 / 2) between the codes x and y, and the noise of one seed."""
+class ObservedMean:
+    """An observed value is the mean over so many seeds of one candidate."""
 
-    variance: float
-    weights: Floats  # (columns,)
-    noise: float  # variance
+    index: int
+    seeds: int
 
 
-@dataclass(frozen=True, eq=False)
-class Codes:
-    """Points as rows of which a kernel takes distances; each column belongs to a term, which is an axis or half of one.
+class Covariance(Protocol):
+    """The prior of a Gaussian process over all candidates; its mean is 0."""
 
-    A level is a column. So is each step of an ordinal axis, in a term beside that of its levels: levels that few steps
-    part are near. Over the columns of a term the squares sum up to 1. An axis with one level says nothing.
-    """
+    @property
+    def variance(self) -> float:
+        """Of every candidate."""
+        ...
 
-    rows: NDArray[np.float32]  # (points, columns)
-    term: NDArray[np.int64]  # (columns,)
+    @property
+    def noise(self) -> float:
+        """Variance of the noise of one seed."""
+        ...
 
-    @classmethod
-    def of(cls, points: EncodedSpace) -> Codes:
-        blocks = []
-        for levels, ordinal in zip(points.levels.T, points.ordinal, strict=True):
-            values = np.unique(levels)
-            if len(values) > 1:
-                blocks.append((levels[:, None] == values).astype(float))
-            if ordinal and len(values) > 2:
-                above = levels[:, None] >= values[1:]
-                blocks.append(np.hstack([above, ~above]) / np.sqrt(len(values) - 1))
-        blocks = blocks or [np.ones((len(points), 1))]
-        term = np.repeat(np.arange(len(blocks)), [block.shape[1] for block in blocks])
-        return cls(np.hstack(blocks).astype(np.float32), term)
+    def rows(self, indices: Sequence[int]) -> Rows:
+        """(indices, candidates): covariance without noise. Its precision is that of the predictions."""
+        ...
 
 
 class Posterior:
-    """Rows V of L^-1 K, one for each point conditioned on, where L L^T is their covariance with the noise.
+    """A Gaussian process after some observations, to which more can be appended.
 
-    All else follows from V: the variance by its squares, the mean by one product. Single precision, because the time
-    goes into reading V: half the bytes, and an error far below the noise.
+    With L the Cholesky factor of the observations' covariance including noise, and K their covariance with all
+    candidates, it keeps W = L^-1 K, one row for each observation. Then prior covariance - W^T W is the posterior
+    covariance, and (L^-1 values)^T W the posterior mean.
     """
 
-    def __init__(self, codes: Codes, covariance: Covariance, told: Sequence[Told]) -> None:
-        self.covariance, self.told = covariance, list(told)
-        self._scaled = codes.rows * np.sqrt(covariance.weights).astype(np.float32)
-        self._half_squares = (self._scaled**2).sum(axis=1) / 2
-        indices = [index for index, _ in self.told]
-        count, rows = len(indices), self._rows(indices)
-        self._L = np.zeros((count + ROOM, count + ROOM))
-        self._V = np.empty((count + ROOM, rows.shape[1]), np.float32)
-        own = rows[:, indices].astype(float) + np.diag(self.noise)
-        self._L[:count, :count] = linalg.cholesky(own, lower=True)
-        self._V[:count] = linalg.solve_triangular(self.L.astype(np.float32), rows, lower=True)
-        self._explained = np.einsum("ij,ij->j", self.V, self.V).astype(float)
+    def __init__(self, covariance: Covariance, observed: Sequence[ObservedMean]) -> None:
+        self.covariance = covariance
+        self.observed = list(observed)
+        indices = [mean.index for mean in self.observed]
+        rows = covariance.rows(indices)
+        count, candidates = rows.shape
+        factor = linalg.cholesky(rows[:, indices].astype(float) + np.diag(self._noise()), lower=True)
+        self._factor_buffer = np.zeros((count, count))
+        self._whitened_buffer = np.empty((count, candidates), rows.dtype)
+        self._reserve_rows()
+        self._factor_buffer[:count, :count] = factor
+        self._whitened_buffer[:count] = linalg.solve_triangular(factor.astype(rows.dtype), rows, lower=True)
+        self._explained = np.einsum("ij,ij->j", self._whitened, self._whitened).astype(float)
 
-    @property
-    def L(self) -> Floats:  # noqa: N802
-        return self._L[: len(self.told), : len(self.told)]
+    def append(self, mean: ObservedMean) -> None:
+        """Condition on one more observation."""
+        count = len(self.observed)
+        if count == len(self._factor_buffer):
+            self._reserve_rows()
+        precision = self._whitened.dtype
+        known = self._whitened[:, mean.index].astype(float)
+        unexplained = self.covariance.variance + self.covariance.noise / mean.seeds - known @ known
+        diagonal = np.sqrt(max(unexplained, 1e-8))
+        row = self.covariance.rows([mean.index])[0] - known.astype(precision) @ self._whitened
+        self._factor_buffer[count, :count] = known
+        self._factor_buffer[count, count] = diagonal
+        self._whitened_buffer[count] = row / precision.type(diagonal)
+        self._explained += self._whitened_buffer[count] ** 2
+        self.observed.append(mean)
 
-    @property
-    def V(self) -> NDArray[np.float32]:  # noqa: N802
-        return self._V[: len(self.told)]
+    def mean(self, values: Floats, known: NDArray[np.bool_]) -> Rows:
+        """(scales, candidates): posterior means, given (known observations, scales).
 
-    @property
-    def noise(self) -> Floats:
-        """Variance of each value: the mean over so many seeds."""
-        return self.covariance.noise / np.array([seeds for _, seeds in self.told], dtype=float)
-
-    def append(self, index: int, seeds: int) -> None:
-        """Condition on one more point."""
-        count = len(self.told)
-        if count == len(self._L):
-            self._L = np.pad(self._L, (0, ROOM))
-            self._V = np.pad(self._V, ((0, ROOM), (0, 0)))
-        known = self.V[:, index].astype(float)
-        rest = np.sqrt(max(self.covariance.variance + self.covariance.noise / seeds - known @ known, 1e-8))
-        self._L[count, :count], self._L[count, count] = known, rest
-        self._V[count] = (self._rows([index])[0] - known.astype(np.float32) @ self.V) / np.float32(rest)
-        self._explained += self._V[count] ** 2
-        self.told.append((index, seeds))
-
-    def mean(self, values: Floats, known: NDArray[np.bool_]) -> Floats:
-        """(views, points) from (known, views); the other points conditioned on count as being what is expected of them.
-
-        So they change no mean, but leave less variance where trials are running.
+        Observations that are not known yet, of running trials, are imputed with their predicted mean. So they change no
+        mean, but lower the standard deviation, and parallel proposals differ.
         """
-        noise = np.diag(self.noise)
-        own = self.L @ self.L.T - noise
-        noisy = (own + noise)[np.ix_(known, known)]
-        believed = own[:, known] @ linalg.solve(noisy, values, assume_a="pos")
-        believed[known] = values
-        return linalg.solve_triangular(self.L, believed, lower=True).T.astype(np.float32) @ self.V
+        noise = np.diag(self._noise())
+        covariance = self._factor @ self._factor.T - noise
+        noisy = (covariance + noise)[np.ix_(known, known)]
+        imputed = covariance[:, known] @ linalg.solve(noisy, values, assume_a="pos")
+        imputed[known] = values
+        whitened_values = linalg.solve_triangular(self._factor, imputed, lower=True)
+        means: Rows = whitened_values.T.astype(self._whitened.dtype) @ self._whitened
+        return means
 
     def sd(self) -> Floats:
+        """(candidates,): posterior standard deviations, without the noise of a seed."""
         return np.sqrt(np.maximum(self.covariance.variance - self._explained, 1e-9))
 
-    def _rows(self, indices: Sequence[int]) -> NDArray[np.float32]:
-        """The covariance, without noise, of some points with all."""
-        some = list(indices)
-        exponents = self._scaled[some] @ self._scaled.T
-        exponents -= self._half_squares[some, None]
-        exponents -= self._half_squares
-        return np.float32(self.covariance.variance) * np.exp(exponents, out=exponents)
+    @property
+    def _factor(self) -> Floats:
+        count = len(self.observed)
+        return self._factor_buffer[:count, :count]
+
+    @property
+    def _whitened(self) -> Rows:
+        return self._whitened_buffer[: len(self.observed)]
+
+    def _noise(self) -> Floats:
+        """(observations,): the variance of each observed mean."""
+        return self.covariance.noise / np.array([mean.seeds for mean in self.observed], dtype=float)
+
+    def _reserve_rows(self, number: int = 64) -> None:
+        """Make room for further observations, many at a time."""
+        self._factor_buffer = np.pad(self._factor_buffer, (0, number))
+        self._whitened_buffer = np.pad(self._whitened_buffer, ((0, number), (0, 0)))

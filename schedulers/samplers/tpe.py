@@ -1,4 +1,4 @@
-"""Optuna's tree of Parzen estimators, over points that are never proposed twice."""
+"""Optuna's tree-structured Parzen estimator (TPE), over candidates that are never proposed twice."""
 
 from __future__ import annotations
 
@@ -15,91 +15,114 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
-INITIAL = 10  # proposals by chance
-DRAWS = 5  # that turn out to be seen or no point, before the nearest unseen point stands in for the last of them
-
 
 class TPE:
-    """Each proposal seeds an estimator of its own; what it was told before is kept only to save the time."""
+    """The first `initial` proposals are random; then each is drawn by an estimator with a seed of its own.
 
-    def __init__(self, seed: int = 0) -> None:
+    The Optuna study is kept between proposals only to save time.
+    """
+
+    def __init__(self, seed: int = 0, initial: int = 10) -> None:
         self.seed = seed
-        self._told: _Told | None = None
+        self.initial = initial
+        self._study: _ObservedStudy | None = None
 
-    def propose(self, points: EncodedSpace, seen: Sequence[Observation]) -> int | None:
-        rng, free = proposal_rng(self.seed, seen), unseen_mask(points, seen)
-        if not free.any():
+    def propose(self, space: EncodedSpace, observations: Sequence[Observation]) -> int | None:
+        """A drawn candidate; the unseen one nearest to the last draw if all draws were seen or are no candidates."""
+        rng = proposal_rng(self.seed, observations)
+        unseen = unseen_mask(space, observations)
+        if not unseen.any():
             return None
         drawn = None
-        for drawn in self._draws(points, seen, int(rng.integers(2**31))) if len(seen) >= INITIAL else ():
-            same = np.flatnonzero(free & (points.levels == drawn).all(axis=1))
-            if same.size:
-                return int(same[0])
-        return int(rng.choice(np.flatnonzero(free))) if drawn is None else nearest_unseen(points, drawn, free, rng)
+        if len(observations) >= self.initial:
+            for drawn in self._draws(space, observations, seed=int(rng.integers(2**31))):
+                matches = np.flatnonzero(unseen & (space.levels == drawn).all(axis=1))
+                if matches.size:
+                    return int(matches[0])
+        if drawn is None:
+            return int(rng.choice(np.flatnonzero(unseen)))
+        return nearest_unseen(space, drawn, unseen, rng)
 
-    def recommend(self, points: EncodedSpace, seen: Sequence[Observation]) -> int:
-        return best_observed(seen)
+    def recommend(self, space: EncodedSpace, observations: Sequence[Observation]) -> int:
+        return best_observed(observations)
 
-    def _draws(self, points: EncodedSpace, seen: Sequence[Observation], seed: int) -> Iterator[NDArray[np.int64]]:
-        """Levels that the estimators favour; none before a trial has ended."""
+    def _draws(
+        self, space: EncodedSpace, observations: Sequence[Observation], *, seed: int, number: int = 5
+    ) -> Iterator[NDArray[np.int64]]:
+        """Levels, by axis, that the estimator favours. None before a trial has ended."""
         from optuna.samplers import TPESampler
 
-        if self._told is None or not self._told.extends_to(points, seen):
-            self._told = _Told(points)
-        self._told.tell(seen)
-        # Given outright: with two objectives it would else look at one axis at a time.
-        self._told.study.sampler = TPESampler(seed=seed, n_startup_trials=1, multivariate=True)
-        for _ in range(DRAWS if any(past.status == "ended" for past in seen) else 0):
-            yield self._told.ask()
+        if self._study is None or not self._study.extends_to(space, observations):
+            self._study = _ObservedStudy(space)
+        self._study.tell(observations)
+        # Multivariate also with two objectives, where the default would treat the axes as independent.
+        self._study.study.sampler = TPESampler(seed=seed, n_startup_trials=1, multivariate=True)
+        if any(observation.status == "ended" for observation in observations):
+            for _ in range(number):
+                yield self._study.ask()
 
 
-class _Told:
-    """A study of Optuna's that holds what was seen, in its order: the levels of each axis by their rank."""
+class _ObservedStudy:
+    """An Optuna study that holds the observations in their order; levels are given by their rank on the axis."""
 
-    def __init__(self, points: EncodedSpace) -> None:
+    def __init__(self, space: EncodedSpace) -> None:
         from optuna.distributions import CategoricalDistribution, IntDistribution
         from optuna.logging import WARNING, set_verbosity
         from optuna.study import create_study
 
-        set_verbosity(WARNING)  # else each new study is announced
-        self.points, self.seen, self.numbers = points, list[Observation](), list[int]()
-        self.values = [np.unique(levels) for levels in points.levels.T]
-        self.axes: dict[str, BaseDistribution] = {}
-        for axis, (values, ordinal) in enumerate(zip(self.values, points.ordinal, strict=True)):
+        set_verbosity(WARNING)  # otherwise Optuna announces each new study
+        self.space = space
+        self.observations: list[Observation] = []
+        self.trial_numbers: list[int] = []  # of the observations, in Optuna's study
+        self.values = [np.unique(levels) for levels in space.levels.T]
+        self.distributions: dict[str, BaseDistribution] = {}
+        for axis, (values, ordinal) in enumerate(zip(self.values, space.ordinal, strict=True)):
             ranks = range(len(values))
-            self.axes[str(axis)] = IntDistribution(0, ranks[-1]) if ordinal else CategoricalDistribution(ranks)
-        self.study = create_study(directions=["maximize"] if points.costs is None else ["maximize", "minimize"])
+            self.distributions[str(axis)] = IntDistribution(0, ranks[-1]) if ordinal else CategoricalDistribution(ranks)
+        self.study = create_study(directions=["maximize"] if space.costs is None else ["maximize", "minimize"])
 
-    def extends_to(self, points: EncodedSpace, seen: Sequence[Observation]) -> bool:
-        """Whether `seen` is what was told and more: all that changed is that running trials have ended."""
-        pairs = zip(self.seen, seen, strict=False)
-        same = all(old == new or (old.index == new.index and old.status == "running") for old, new in pairs)
-        return same and points is self.points and len(self.seen) <= len(seen)
+    def extends_to(self, space: EncodedSpace, observations: Sequence[Observation]) -> bool:
+        """Whether the observations are those told before, save that running trials may have ended, and perhaps more."""
+        if space is not self.space or len(observations) < len(self.observations):
+            return False
+        for old, new in zip(self.observations, observations, strict=False):
+            has_ended = old.index == new.index and old.status == "running"
+            if old != new and not has_ended:
+                return False
+        return True
 
-    def tell(self, seen: Sequence[Observation]) -> None:
-        for number, old, new in zip(self.numbers, self.seen, seen, strict=False):
+    def tell(self, observations: Sequence[Observation]) -> None:
+        """Update trials that have ended since, and add the new ones."""
+        for number, old, new in zip(self.trial_numbers, self.observations, observations, strict=False):
             if old != new:
                 trial = self._trial(new)
                 self.study.tell(number, trial.values, trial.state)
-        for new in seen[len(self.seen) :]:
-            self.numbers.append(len(self.study.get_trials(deepcopy=False)))
+        for new in observations[len(self.observations) :]:
+            self.trial_numbers.append(len(self.study.get_trials(deepcopy=False)))
             self.study.add_trial(self._trial(new))
-        self.seen = list(seen)
+        self.observations = list(observations)
 
     def ask(self) -> NDArray[np.int64]:
-        """Levels by axis. What was asked for is left behind as failed, which the estimators pass over."""
+        """Levels by axis. The trial that was asked for is marked as failed, and the estimator ignores failed ones."""
         from optuna.trial import TrialState
 
-        asked = self.study.ask(self.axes)
-        self.study.tell(asked, state=TrialState.FAIL)
-        return np.array([values[rank] for values, rank in zip(self.values, asked.params.values(), strict=True)])
+        trial = self.study.ask(self.distributions)
+        self.study.tell(trial, state=TrialState.FAIL)
+        ranks = trial.params.values()
+        return np.array([values[rank] for values, rank in zip(self.values, ranks, strict=True)])
 
-    def _trial(self, seen: Observation) -> FrozenTrial:
+    def _trial(self, observation: Observation) -> FrozenTrial:
         from optuna.trial import TrialState, create_trial
 
-        levels, costs = self.points.levels[seen.index], self.points.costs
-        ranks = [int(np.searchsorted(values, level)) for values, level in zip(self.values, levels, strict=True)]
+        levels = self.space.levels[observation.index]
+        params = {}
+        for axis, values, level in zip(self.distributions, self.values, levels, strict=True):
+            params[axis] = int(np.searchsorted(values, level))
         states = {"running": TrialState.RUNNING, "ended": TrialState.COMPLETE, "diverged": TrialState.FAIL}
-        values = None if seen.value is None else [seen.value] if costs is None else [seen.value, costs[seen.index]]
-        params = dict(zip(self.axes, ranks, strict=True))
-        return create_trial(state=states[seen.status], params=params, distributions=self.axes, values=values)
+        state = states[observation.status]
+        objectives = None
+        if observation.value is not None:
+            objectives = [observation.value]
+            if self.space.costs is not None:
+                objectives.append(float(self.space.costs[observation.index]))
+        return create_trial(state=state, params=params, distributions=self.distributions, values=objectives)
