@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.plan import StudyPlan, make_plan, pending_trials, unmeasured_candidates
 from schedulers import RULE_NAMES, SAMPLER_NAMES
-from searchspace.spaces import SPACES
+from searchspace.paper_spaces import SPACES
 from storage.folder import DISK_ERRORS
 from trainers.recipes import RECIPES
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from searchspace.mixers import CSKA, SKA, StaticKeyMixer
+from searchspace.static_keys import CSKA, SKA, StaticKeyMixer
 from trainers.device import device_name
 
 STAGES = ((28, 128), (14, 320), (7, 512))  # grid side and channels of stages 2 to 4

@@ -1,4 +1,7 @@
-"""Search spaces: named sets of candidates that iterate, count and decode themselves. No torch here."""
+"""Search spaces: named sets of candidates that can be iterated, counted, sampled and decoded. No torch here.
+
+The spaces of the paper are in paper_spaces.py; those of users are read by user_space.py.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
-from searchspace.candidate import BACKBONES, CAFORMER_PLACEMENT, NUM_STAGES, Candidate, Stage
+from searchspace.backbone_specs import BACKBONES
+from searchspace.candidate import CAFORMER_PLACEMENT, NUM_STAGES, Candidate, Stage
 
 
 @dataclass(frozen=True)
 class Published:
-    """A row of the paper: the placement that reproduces it, and the one that it is compared with."""
+    """A row of a table of the paper: the placement that reproduces it and the placement it is compared with."""
 
     table: str
     row: str
@@ -24,7 +28,7 @@ class Published:
 
 @dataclass(frozen=True)
 class Row:
-    """A published row on a backbone; `heads` is its place on the axis of a figure over head counts, else None."""
+    """A published row on a backbone. `heads` is its position on the axis of a figure over head counts, or None."""
 
     table: str
     row: str
@@ -35,10 +39,11 @@ class Row:
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """Every combination of the `choices` of each stage, and first of all the `published` placements.
+    """The published placements, followed by every combination of one choice for each stage.
 
-    Choices and placements are spelled as in a candidate's text, where `h*` stands for every power of two that divides
-    the stage's channels and `d*` for the backbone's own head dim. Spellings of one architecture count once.
+    Choices and placements are spelled as in a candidate's text, where `h*` stands for each power of two that divides
+    the stage's channels and `d*` for the backbone's own head dim. Spellings of the same architecture count once.
+    ValueError if a stage has no choice, or a choice cannot be parsed.
     """
 
     name: str
@@ -48,12 +53,13 @@ class SearchSpace:
     baseline: str = CAFORMER_PLACEMENT
 
     def __post_init__(self) -> None:
+        # Users may write lists, but a space has to be hashable.
         object.__setattr__(self, "choices", tuple(map(tuple, self.choices)))
         object.__setattr__(self, "published", tuple(self.published))
         if len(self.choices) != NUM_STAGES:
             raise ValueError(f"space {self.name!r} has choices for {len(self.choices)} stages, expected {NUM_STAGES}")
-        for number, stage in enumerate(self._options, 1):
-            if not stage:
+        for number, options in enumerate(self.options, 1):
+            if not options:
                 raise ValueError(f"space {self.name!r} has no choice for stage {number}")
 
     def on(self, backbone: str) -> SearchSpace:
@@ -61,170 +67,127 @@ class SearchSpace:
         return replace(self, backbone=backbone)
 
     def published_rows(self) -> list[Row]:
-        """The rows of the paper that this space reproduces, in its order."""
-        return [
-            Row(published.table, published.row, heads, candidate, self._candidate(published.baseline))
-            for published in self.published
-            for heads, candidate in self._expanded(published.placement)
-        ]
+        """The rows of the paper that this space reproduces, in the order of its tables."""
+        rows = []
+        for published in self.published:
+            baseline = self._candidate(published.baseline)
+            for heads, candidate in self._expanded(published.placement):
+                rows.append(Row(published.table, published.row, heads, candidate, baseline))
+        return rows
 
     def published_candidates(self) -> list[Candidate]:
         """The candidates of the published rows, each once."""
         return list(dict.fromkeys(row.candidate for row in self.published_rows()))
 
     def required_candidates(self) -> list[Candidate]:
-        """The published candidates, and what the others are compared with: each once."""
+        """The published candidates and the baseline of all others, each once."""
         return list(dict.fromkeys([*self.published_candidates(), self.baseline_candidate]))
 
     @property
     def baseline_candidate(self) -> Candidate:
-        """What a candidate that is not published is compared with."""
+        """The candidate that those which are not published are compared with."""
         return self._candidate(self.baseline)
 
     def decode(self, choice: Sequence[int]) -> Candidate:
-        """The candidate at one index per stage; ValueError if an index is out of range."""
-        options = self._options
-        sizes = [len(stage) for stage in options]
-        if len(choice) != len(sizes) or not all(0 <= i < n for i, n in zip(choice, sizes, strict=True)):
+        """The candidate at one index into each stage's `options`; ValueError if an index is out of range."""
+        sizes = list(map(len, self.options))
+        complete = len(choice) == len(sizes)
+        if not complete or not all(0 <= index < size for index, size in zip(choice, sizes, strict=True)):
             raise ValueError(f"choice {tuple(choice)} of space {self.name!r}, expected one index below each of {sizes}")
-        return Candidate(self.backbone, tuple(stage[i] for stage, i in zip(options, choice, strict=True)))
+        stages = [options[index] for options, index in zip(self.options, choice, strict=True)]
+        return Candidate(self.backbone, tuple(stages))
 
     def __iter__(self) -> Iterator[Candidate]:
-        published = self.published_candidates()
+        published = dict.fromkeys(self.published_candidates())
         yield from published
-        seen = set(published)
-        for stages in itertools.product(*self._options):
-            if (candidate := Candidate(self.backbone, stages)) not in seen:
+        for stages in itertools.product(*self.options):
+            candidate = Candidate(self.backbone, stages)
+            if candidate not in published:
                 yield candidate
 
     def __len__(self) -> int:
-        outside = sum(not self._in_grid(candidate) for candidate in self.published_candidates())
-        return math.prod(map(len, self._options)) + outside
+        combinations = math.prod(map(len, self.options))
+        others = [candidate for candidate in self.published_candidates() if not self._is_combination(candidate)]
+        return combinations + len(others)
 
     def __contains__(self, candidate: Candidate) -> bool:
-        same_backbone = candidate.backbone == self.backbone
-        return same_backbone and (self._in_grid(candidate) or candidate in self.published_candidates())
+        if candidate.backbone != self.backbone:
+            return False
+        return self._is_combination(candidate) or candidate in self.published_candidates()
 
     def problems(self, img_size: int) -> dict[Candidate, str]:
-        """The candidates that are not worth launching at `img_size` pixels, each with its reason."""
+        """The candidates that cannot be built or are too large at `img_size` pixels, each with the reason."""
         return _problems(self, img_size)
 
     def sample(self, number: int, img_size: int, seed: int = 0) -> list[Candidate]:
-        """The first `number` buildable candidates beyond the required ones, in a random order that `seed` fixes."""
-        known = set(self.required_candidates()) | set(self.problems(img_size))
-        rest = [candidate for candidate in self if candidate not in known]
-        if number > len(rest):
-            raise ValueError(f"{number} trials beyond the published ones, but space {self.name!r} has {len(rest)}")
-        random.Random(seed).shuffle(rest)  # noqa: S311
-        return rest[:number]
+        """`number` candidates without problems, other than the required ones: the first of a random order.
+
+        `seed` fixes the order, so that a larger sample begins with the smaller one. ValueError if there are too few.
+        """
+        excluded = {*self.required_candidates(), *self.problems(img_size)}
+        candidates = [candidate for candidate in self if candidate not in excluded]
+        if number > len(candidates):
+            raise ValueError(
+                f"{number} trials beyond the published ones, but space {self.name!r} has {len(candidates)}"
+            )
+        random.Random(seed).shuffle(candidates)  # noqa: S311
+        return candidates[:number]
 
     @cached_property
-    def _options(self) -> list[list[Stage]]:
-        """The choices of each stage, each architecture once: canonical form depends on the backbone's head counts."""
+    def options(self) -> list[list[Stage]]:
+        """The different choices of each stage; which are different depends on the backbone's head counts."""
         options: list[list[Stage]] = []
         for index, choices in enumerate(self.choices):
-            plain = ["dwconv"] * NUM_STAGES
-            texts = ("-".join((*plain[:index], choice, *plain[index + 1 :])) for choice in choices)
-            canonical = [candidate.stages[index] for text in texts for _, candidate in self._expanded(text)]
-            options.append(list(dict.fromkeys(canonical)))
+            different: dict[Stage, None] = {}
+            for choice in choices:
+                placement = ["dwconv"] * NUM_STAGES
+                placement[index] = choice
+                for _, candidate in self._expanded("-".join(placement)):
+                    different[candidate.stages[index]] = None
+            options.append(list(different))
         return options
 
-    def _expanded(self, placement: str) -> Iterator[tuple[int | None, Candidate]]:
-        """The candidates that a placement with `h*` and `d*` stands for, each with what replaced `h*`."""
+    def _expanded(self, placement: str) -> list[tuple[int | None, Candidate]]:
+        """The candidates that a placement with `h*` and `d*` stands for, each with the head count in place of `h*`."""
         spec = BACKBONES[self.backbone]
         placement = placement.replace("d*", f"d{spec.head_dim}")
-        varied = [dim for stage, dim in zip(placement.split("-"), spec.dims, strict=False) if "h*" in stage]
-        if not varied:
-            yield None, self._candidate(placement)
-            return
-        if len(varied) > 1:
-            raise ValueError(f"{placement!r} has h* in {len(varied)} stages, expected one")
-        for heads in (2**n for n in range(varied[0].bit_length()) if varied[0] % 2**n == 0):
-            yield heads, self._candidate(placement.replace("h*", f"h{heads}"))
+        dims = [dim for stage, dim in zip(placement.split("-"), spec.dims, strict=False) if "h*" in stage]
+        if not dims:
+            return [(None, self._candidate(placement))]
+        if len(dims) > 1:
+            raise ValueError(f"{placement!r} has h* in {len(dims)} stages, expected one")
+        candidates: list[tuple[int | None, Candidate]] = []
+        heads = 1
+        while dims[0] % heads == 0:
+            candidates.append((heads, self._candidate(placement.replace("h*", f"h{heads}"))))
+            heads *= 2
+        return candidates
 
     def _candidate(self, placement: str) -> Candidate:
         return Candidate.parse(f"{self.backbone}-{placement}")
 
-    def _in_grid(self, candidate: Candidate) -> bool:
-        return all(stage in options for stage, options in zip(candidate.stages, self._options, strict=True))
+    def _is_combination(self, candidate: Candidate) -> bool:
+        """Whether the candidate combines choices of the stages, as a published one need not."""
+        return all(stage in options for stage, options in zip(candidate.stages, self.options, strict=True))
 
 
 @cache
 def _problems(space: SearchSpace, img_size: int) -> dict[Candidate, str]:
-    candidates = dict.fromkeys([*space.required_candidates(), *space])
-    found = ((candidate, candidate.problem() or candidate.too_large(img_size)) for candidate in candidates)
-    return {candidate: reason for candidate, reason in found if reason}
+    problems: dict[Candidate, str] = {}
+    for candidate in dict.fromkeys([*space.required_candidates(), *space]):
+        reason = candidate.problem() or candidate.too_large(img_size)
+        if reason:
+            problems[candidate] = reason
+    return problems
 
 
 def variants(mixer: str, *axes: tuple[str, ...]) -> tuple[str, ...]:
-    """`mixer` with each combination of one switch of each axis, where "" is none: `("", "noscale"), ("", "k5")`."""
-    return tuple(".".join(filter(None, (mixer, *switches))) for switches in itertools.product(*axes))
+    """`mixer` with every combination of one switch of each axis, "" being none.
 
-
-PLACEMENT = SearchSpace(
-    "placement",
-    choices=(("dwconv", "ska", "cska", "attn"),) * 4,
-    published=(
-        Published("Table 5", "no static keys", CAFORMER_PLACEMENT),
-        Published("Table 5", "SKA in stage 2", "dwconv-ska-attn-attn"),
-        Published("Table 5", "SKA in stage 3", "dwconv-dwconv-ska-attn"),
-        Published("Table 5", "SKA in stage 4", "dwconv-dwconv-attn-ska"),
-        Published("Table 5", "CSKA in stage 2", "dwconv-cska-attn-attn"),
-        Published("Table 5", "CSKA in stage 3", "dwconv-dwconv-cska-attn"),
-        Published("Table 5", "CSKA in stage 4", "dwconv-dwconv-attn-cska"),
-    ),
-)
-
-_CSKA, _SKA = "dwconv-cska-attn-attn", "dwconv-ska-attn-attn"  # what Figure 3 and Table 4 vary
-HEADS = SearchSpace(
-    "heads",
-    choices=(("dwconv",), ("cska.h*", "cska.h*.d*", "ska.h*", "ska.h*.d*"), ("attn",), ("attn",)),
-    published=(
-        Published("Figure 3", "CSKA, head dim follows", "dwconv-cska.h*-attn-attn", _CSKA),
-        Published("Figure 3", "CSKA, head dim fixed", "dwconv-cska.h*.d*-attn-attn", _CSKA),
-        Published("Figure 3", "SKA, head dim follows", "dwconv-ska.h*-attn-attn", _SKA),
-        Published("Figure 3", "SKA, head dim fixed", "dwconv-ska.h*.d*-attn-attn", _SKA),
-    ),
-    baseline=_CSKA,
-)
-
-_SWITCHES = (("", "noq"), ("", "noscale"), ("", "nosoftmax"))
-_CONVOLUTION = (("", "k1", "k5"), ("", "nobias"))
-DESIGN = SearchSpace(
-    "design",
-    choices=(("dwconv",), variants("cska", *_CONVOLUTION, ("", "unit"), *_SWITCHES), ("attn",), ("attn",)),
-    published=(
-        Published("Table 4", "softmax and scale", _CSKA, _CSKA),
-        Published("Table 4", "no scale", "dwconv-cska.noscale-attn-attn", _CSKA),
-        Published("Table 4", "no softmax", "dwconv-cska.nosoftmax-attn-attn", _CSKA),
-        Published("Table 4", "neither", "dwconv-cska.noscale.nosoftmax-attn-attn", _CSKA),
-        # Not rows of the paper, but what its text and its authors' code leave open.
-        Published("Open points", "our defaults", _CSKA, _CSKA),
-        Published("Open points", "no query projection", "dwconv-cska.noq-attn-attn", _CSKA),
-        Published("Open points", "no convolution bias", "dwconv-cska.nobias-attn-attn", _CSKA),
-        Published("Open points", "keys of deviation 1", "dwconv-cska.unit-attn-attn", _CSKA),
-        Published("Open points", "1 x 1 kernel", "dwconv-cska.k1-attn-attn", _CSKA),
-        Published("Open points", "5 x 5 kernel", "dwconv-cska.k5-attn-attn", _CSKA),
-    ),
-    baseline=_CSKA,
-)
-
-# q = x needs an inner width of the stage's own channels, so that axis ends where the head dim is fixed.
-_FOLLOWS, _FIXED = (("h*",), *_SWITCHES), (("h*.d*",), *_SWITCHES[1:])
-JOINT = SearchSpace(
-    "joint",
-    choices=(
-        PLACEMENT.choices[0],
-        (
-            "dwconv",
-            *variants("attn", ("h*", "h*.d*")),
-            *(text for axes in (_FOLLOWS, _FIXED) for text in variants("ska", *axes, ("", "small"))),
-            *(text for axes in (_FOLLOWS, _FIXED) for text in variants("cska", *axes, ("", "unit"), *_CONVOLUTION)),
-        ),
-        PLACEMENT.choices[2],
-        PLACEMENT.choices[3],
-    ),
-    published=(*PLACEMENT.published, *HEADS.published, *DESIGN.published),
-)
-
-SPACES = {space.name: space for space in (PLACEMENT, HEADS, DESIGN, JOINT)}
+    `variants("cska", ("", "noscale"), ("", "k5"))` is cska, cska.k5, cska.noscale and cska.noscale.k5.
+    """
+    texts = []
+    for combination in itertools.product(*axes):
+        switches = filter(None, combination)
+        texts.append(".".join((mixer, *switches)))
+    return tuple(texts)

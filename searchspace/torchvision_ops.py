@@ -1,7 +1,8 @@
 """Makes `import timm` work where torchvision's compiled operators do not fit the installed torch.
 
-The registry's torchvision wheel is linked against CUDA. Beside a CPU-only torch it does not load, and torchvision then
-fails on import because it describes two detection operators that nobody has declared. Import this before timm.
+The registry's wheel of torchvision is linked against CUDA. Beside a torch for CPUs its library does not load, and then
+`import torchvision` fails, because it describes two operators of detection that nothing has declared. Importing this
+module declares them. That is its purpose, and it has no effect where the library loads. Import it before timm.
 """
 
 import importlib.util
@@ -10,24 +11,26 @@ from importlib.machinery import PathFinder
 import torch
 from torch import library
 
-_OPERATORS = ("nms", "qnms")
-
 
 def declare_missing_operators() -> library.Library | None:
-    """Declare torchvision's operators, without an implementation, if its own library cannot be loaded."""
+    """Declare torchvision's operators without an implementation, if its own library cannot be loaded.
+
+    Returns the declarations, which last as long as this object, or None if none are needed.
+    """
     torchvision = importlib.util.find_spec("torchvision")
-    extension = torchvision and PathFinder.find_spec("_C", torchvision.submodule_search_locations)
-    if not extension or not extension.origin:
+    if torchvision is None:
+        return None
+    extension = PathFinder.find_spec("_C", torchvision.submodule_search_locations)
+    if extension is None or not extension.origin:
         return None
     try:
         torch.ops.load_library(extension.origin)
     except OSError:
         declared = library.Library("torchvision", "DEF")
-        for name in _OPERATORS:
-            declared.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        for operator in ("nms", "qnms"):
+            declared.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         return declared
     return None
 
 
-# The declarations live as long as this object.
 LIBRARY = declare_missing_operators()

@@ -12,13 +12,18 @@ from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
-from searchspace.spaces import SPACES, SearchSpace
+from searchspace.paper_spaces import SPACES
+from searchspace.spaces import SearchSpace
 
 VARIABLE = "SEARCHSPACE_FILE"  # in the environment: the path of the file
 
 
 def find_space(name: str) -> SearchSpace:
-    """The space of that name, or the SPACE of that Python file. ValueError or OSError in one line if there is none."""
+    """The paper's space of that name or, if `name` is a Python file, its SPACE.
+
+    The file's path is left in the environment for processes that are started later. ValueError or OSError, in one line,
+    if there is no such space.
+    """
     os.environ.pop(VARIABLE, None)
     if not name.endswith(".py"):
         if name not in SPACES:
@@ -43,8 +48,11 @@ def load_from_environment() -> None:
 
 @cache
 def load_space(file: Path) -> SearchSpace:
-    """Execute `file`, which registers its token mixers, and return its SPACE. A process executes a file only once."""
-    spec = spec_from_file_location("own_space", file)
+    """Execute `file`, which registers its token mixers, and return its SPACE. A process executes a file only once.
+
+    OSError if it cannot be read, ValueError if it raises an error or defines no SearchSpace.
+    """
+    spec = spec_from_file_location("user_space_file", file)
     assert spec
     assert spec.loader
     module = module_from_spec(spec)
@@ -61,7 +69,8 @@ def load_space(file: Path) -> SearchSpace:
 
 
 def fingerprint() -> str | None:
-    """Eight hexadecimal digits that change with the file in use; None if none is."""
-    if not (file := os.environ.get(VARIABLE)):
+    """Eight hexadecimal digits that change with the contents of the user's file, or None if none is in use."""
+    file = os.environ.get(VARIABLE)
+    if not file:
         return None
     return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:8]

@@ -3,7 +3,7 @@ import torch
 
 from searchspace.backbones import build
 from searchspace.candidate import Candidate
-from searchspace.spaces import SPACES
+from searchspace.paper_spaces import SPACES
 from trainers.cost import count
 
 import timm

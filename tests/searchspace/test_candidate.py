@@ -1,6 +1,6 @@
 import pytest
 
-from searchspace.candidate import BACKBONES, Candidate, Stage
+from searchspace.candidate import Candidate, Stage
 
 BASE = "caformer_s18-dwconv-dwconv-attn-attn"
 
@@ -77,20 +77,3 @@ def test_a_cska_map_is_bounded(img_size, too_large):
 
 def test_without_softmax_there_is_no_map_to_bound():
     assert Candidate.parse("caformer_s18-cska.nosoftmax-dwconv-attn-attn").too_large(224) is None
-
-
-@pytest.mark.parametrize(
-    ("backbone", "img_size", "sides"),
-    [
-        ("caformer_s18", 224, [56, 28, 14, 7]),
-        ("caformer_s18", 384, [96, 48, 24, 12]),
-        ("caformer_micro", 32, [16, 8, 4, 2]),
-    ],
-)
-def test_grids(backbone, img_size, sides):
-    assert BACKBONES[backbone].grids(img_size) == [(side, side) for side in sides]
-
-
-def test_too_few_pixels_for_a_stem():
-    with pytest.raises(ValueError, match="0 x 0 pixels are too few"):
-        BACKBONES["caformer_s18"].grids(0)

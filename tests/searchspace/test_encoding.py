@@ -4,7 +4,7 @@ import pytest
 
 from searchspace.candidate import Candidate
 from searchspace.encoding import encode
-from searchspace.spaces import SPACES
+from searchspace.paper_spaces import SPACES
 
 
 def rows(*placements):

@@ -1,19 +1,12 @@
+"""What every search space does."""
+
 import itertools
-import re
 
 import pytest
 
-from searchspace.candidate import Candidate, Stage
-from searchspace.spaces import HEADS, JOINT, PLACEMENT, SPACES, Published, SearchSpace, variants
-from searchspace.switches import MIXERS
-
-
-def test_placement_holds_every_combination_once_and_the_published_first():
-    candidates = list(PLACEMENT)
-    grid = {Candidate.parse("-".join(("caformer_s18", *stages))) for stages in itertools.product(MIXERS, repeat=4)}
-    assert set(candidates) == grid
-    assert len(candidates) == len(PLACEMENT) == 256
-    assert candidates[:7] == PLACEMENT.published_candidates()
+from searchspace.candidate import Candidate
+from searchspace.paper_spaces import PLACEMENT
+from searchspace.spaces import Published, SearchSpace, variants
 
 
 def test_decoding_reaches_every_candidate_of_the_grid():
@@ -69,26 +62,6 @@ def test_a_space_needs_four_stages():
         SearchSpace("s", (("ska",),))
 
 
-def test_heads_are_the_powers_of_two_that_divide_the_channels():
-    # Stage 2 of S18 has 128 channels, of micro 32.
-    rows = [row for row in HEADS.published_rows() if row.row == "CSKA, head dim follows"]
-    assert [row.heads for row in rows] == [1, 2, 4, 8, 16, 32, 64, 128]
-    assert len(HEADS.on("caformer_micro").published_rows()) == 4 * 6
-
-
-def test_a_fixed_head_dim_is_the_backbones():
-    rows = [row for row in HEADS.published_rows() if row.row == "SKA, head dim fixed"]
-    assert {row.candidate.head_dims[1] for row in rows} == {32}
-
-
-@pytest.mark.parametrize("name", SPACES)
-def test_every_published_row_is_in_its_space_and_has_a_baseline_there(name):
-    space = SPACES[name]
-    assert all(
-        row.candidate in space and row.baseline in space.published_candidates() for row in space.published_rows()
-    )
-
-
 def test_a_space_may_be_written_with_lists():
     space = SearchSpace("s", [["dwconv"], ["dwconv", "cska"], ["attn"], ["attn"]], published=[])
     assert len(space) == 2
@@ -110,25 +83,12 @@ def test_variants_are_all_combinations():
     assert variants("ska", ("", "noq"), ("", "h2")) == ("ska", "ska.h2", "ska.noq", "ska.noq.h2")
 
 
-def test_the_joint_space_is_all_raw_combinations_that_can_be_built():
-    # Axes raw and unconditional, for every mixer, also where it has no use for them: canonical form must merge them.
-    heads, flags = (
-        ["", *(f"h{2**n}" for n in range(6))],
-        itertools.product(*(("", f) for f in ("noq", "nobias", "noscale", "nosoftmax"))),
-    )
-    raw = itertools.product(MIXERS, heads, ["", "d16"], ["", "k1", "k5"], ["", "unit", "small"], map(".".join, flags))
-    second = set()
-    for mixer, *switches in raw:
-        text = re.sub(r"\.+", ".", ".".join([mixer, *switches])).strip(".")
-        candidate = Candidate.parse(f"caformer_micro-dwconv-{text}-attn-attn")
-        if candidate.problem() is None:
-            second.add(candidate.stages[1])
-    expected = {
-        Candidate("caformer_micro", (a, b, c, d))
-        for b in second
-        for a, c, d in itertools.product(map(Stage, MIXERS), repeat=3)
-    }
-    space = JOINT.on("caformer_micro")
-    enumerated = list(space)
-    assert len(enumerated) == len(set(enumerated)) == len(space) == 61_696
-    assert set(enumerated) == expected
+def test_a_stage_needs_a_choice():
+    with pytest.raises(ValueError, match="space 's' has no choice for stage 2"):
+        SearchSpace("s", (("ska",), (), ("attn",), ("attn",)))
+
+
+def test_a_choice_with_a_star_is_one_for_each_power_of_two():
+    # Stage 1 of micro has 16 channels and one head of its own.
+    space = SearchSpace("s", (("ska.h*",), ("ska",), ("attn",), ("attn",)), backbone="caformer_micro")
+    assert [str(stage) for stage in space.options[0]] == ["ska", "ska.h2", "ska.h4", "ska.h8", "ska.h16"]

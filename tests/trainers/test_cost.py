@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from searchspace.candidate import Candidate
-from searchspace.spaces import PLACEMENT
+from searchspace.paper_spaces import PLACEMENT
 from trainers.cost import ModelSize, count, count_all, measure
 from trainers.resources import Resources
 

@@ -12,8 +12,9 @@ from typing import Any
 from safetensors.torch import save
 from torch import nn
 
+from searchspace.backbone_specs import BACKBONES
 from searchspace.backbones import metaformer_placement
-from searchspace.candidate import BACKBONES, Candidate
+from searchspace.candidate import Candidate
 from searchspace.mixers import MIXER_CLASSES
 from storage.digest import digest
 from storage.folder import Folder

@@ -8,7 +8,7 @@ from results.report import paper
 from results.report.column_docs import NOTES, TABLE, to_parquet
 from results.report.tables import finished_top1, result_table
 from results.settings import PublishedRow
-from searchspace.spaces import PLACEMENT
+from searchspace.paper_spaces import PLACEMENT
 from tests.support.studies import trial_record
 
 BASE, SKA2 = "dwconv-dwconv-attn-attn", "dwconv-ska-attn-attn"
@@ -147,7 +147,7 @@ def test_a_row_with_a_diverged_seed_does_not_win():
 
 @pytest.mark.parametrize("name", ["Table 4", "Table 5"])
 def test_the_papers_numbers_belong_to_published_rows(name):
-    from searchspace.spaces import JOINT
+    from searchspace.paper_spaces import JOINT
 
     placements = {row.candidate.placement for row in JOINT.published_rows() if row.table == name}
     assert set(paper.published(name)["placement"]) <= placements
