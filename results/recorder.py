@@ -97,4 +97,4 @@ class Recorder:
 
     def _print(self, record: TrialRecord, text: str) -> None:
         if self.progress:
-            self.progress.say(f"{record.candidate} seed {record.seed}: {text}")
+            self.progress.print(f"{record.candidate} seed {record.seed}: {text}")

@@ -1,67 +1,102 @@
-"""Takes over what other studies have trained, so that no GPU-hour is spent twice."""
+"""Imports trials that other studies have trained in the same way, so that no GPU-hour is spent twice."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from results.records import ENDED, EpochRecord, TrialRecord
-from results.store import NAME, Study
+from results.settings import is_study_name
+from results.store import Study
 from storage.folder import Folder
 
 
-def import_trials(study: Study, own: Callable[[TrialRecord], TrialRecord | None]) -> int:
-    """Copy the ended trials of the studies beside this one that share key and code with a trial of its own; how many.
+def import_trials(study: Study, counterpart: Callable[[TrialRecord], TrialRecord | None]) -> int:
+    """Copy ended trials of the studies beside this one, and return how many.
 
-    Those that rungs stopped bring their checkpoints, so that they can go on here. `own` turns another study's trial
-    into the one that this study would run, or None if it would not. ValueError names a file that cannot be read.
+    `counterpart(other)` is this study's trial that `other` can replace, or None; the two must have the same key, code
+    and budget. ValueError names a file that cannot be read.
     """
-    records = study.records(TrialRecord)
-    known = {record.key for record in records}
-    before, number = len(known), max((record.number or 0 for record in records), default=-1)
-    for other in _beside(study):
-        found = [record for record in other.records(TrialRecord) if record.status in ENDED and record.key not in known]
-        wanted = [(record, mine) for record in found if (mine := own(record)) and _same(record, mine)]
-        curves = _curves(other) if wanted else {}
-        taken = [(record, mine) for record, mine in wanted if len(curves.get(record.key, [])) == record.epoch > 0]
-        for record, mine in taken:
-            row = replace(record, study=mine.study, space=mine.space, published=mine.published)
-            number += 1
-            row = replace(row, number=number, reused=record.reused or other.name, reused_epochs=record.epoch)
-            study.write("epochs", record.key, curves.get(record.key, []))
-            if record.status == "paused":
-                _copy_checkpoints(other, study, record.key)
-            study.write("trials", record.key, [row])
-            known.add(record.key)
-    return len(known) - before
+    present = study.records(TrialRecord)
+    known_keys = {record.key for record in present}
+    next_number = 1 + max((record.number or 0 for record in present), default=-1)
+    imported = 0
+    for other in _studies_beside(study):
+        for match in _matches(other, known_keys, counterpart):
+            _import(study, other, match, next_number + imported)
+            known_keys.add(match.record.key)
+            imported += 1
+    return imported
 
 
-def _same(record: TrialRecord, mine: TrialRecord) -> bool:
-    return (record.key, record.code, record.budget) == (mine.key, mine.code, mine.budget)
+@dataclass(frozen=True)
+class _Match:
+    """A trial of another study with its epochs, and the trial of this study that it replaces."""
+
+    record: TrialRecord
+    epochs: list[EpochRecord]
+    replaced: TrialRecord
 
 
-def _beside(study: Study) -> list[Study]:
+def _studies_beside(study: Study) -> list[Study]:
     root = study.folder.parent
-    names = [name for name in root.folders() if name != study.name and NAME.fullmatch(name)]
-    return [Study(name, root) for name in names if (root / name).exists("study.json")]
+    studies = []
+    for name in root.folders():
+        if name != study.name and is_study_name(name) and (root / name).exists("study.json"):
+            studies.append(Study(name, root))
+    return studies
 
 
-def _copy_checkpoints(other: Study, study: Study, key: str) -> None:
-    """Where there are none, training it again gives the same epochs."""
-    _copy(other.folder / "checkpoints" / key, study.folder / "checkpoints" / key)
+def _matches(
+    other: Study, known_keys: set[str], counterpart: Callable[[TrialRecord], TrialRecord | None]
+) -> list[_Match]:
+    """The trials of `other` that this study can import: ended, trained in the same way, and with all epochs."""
+    pairs = []
+    for record in other.records(TrialRecord):
+        if record.status not in ENDED or record.key in known_keys:
+            continue
+        mine = counterpart(record)
+        if mine and (record.key, record.code, record.budget) == (mine.key, mine.code, mine.budget):
+            pairs.append((record, mine))
+    if not pairs:  # its epochs are not read in vain
+        return []
+    curves = _curves(other)
+    matches = [_Match(record, curves[record.key], mine) for record, mine in pairs]
+    return [match for match in matches if len(match.epochs) == match.record.epoch > 0]
 
 
-def _copy(source: Folder, target: Folder) -> None:
-    if names := source.names():
+def _import(study: Study, other: Study, match: _Match, number: int) -> None:
+    """Write the trial's row last: without it, a copy that was interrupted is made again."""
+    row = replace(
+        match.record,
+        study=match.replaced.study,
+        space=match.replaced.space,
+        published=match.replaced.published,
+        number=number,
+        reused=match.record.reused or other.name,
+        reused_epochs=match.record.epoch,
+    )
+    study.write("epochs", row.key, match.epochs)
+    if row.status == "paused":  # it can be promoted here; without its checkpoint it would be trained from the start
+        _copy_tree(other.folder / "checkpoints" / row.key, study.folder / "checkpoints" / row.key)
+    study.write("trials", row.key, [row])
+
+
+def _curves(study: Study) -> defaultdict[str, list[EpochRecord]]:
+    """The epochs of each trial, by its key, in order."""
+    curves: defaultdict[str, list[EpochRecord]] = defaultdict(list)
+    for record in sorted(study.records(EpochRecord), key=lambda record: record.epoch):
+        curves[record.key].append(record)
+    return curves
+
+
+def _copy_tree(source: Folder, target: Folder) -> None:
+    """Copy all files. A checkpoint's JSON, without which it does not count, comes last as names are sorted."""
+    names = source.names()
+    if names:
         target.make()
-    for name in names:  # sorted: the JSON that makes a checkpoint of its tensors comes last
+    for name in names:
         target.write(name, source.read(name))
     for name in source.folders():
-        _copy(source / name, target / name)
-
-
-def _curves(study: Study) -> dict[str, list[EpochRecord]]:
-    curves: dict[str, list[EpochRecord]] = {}
-    for record in sorted(study.records(EpochRecord), key=lambda record: record.epoch):
-        curves.setdefault(record.key, []).append(record)
-    return curves
+        _copy_tree(source / name, target / name)

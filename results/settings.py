@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -111,6 +112,11 @@ class StudySettings:
             if before.get(name) != after.get(name):
                 texts.append(f"{name} {before.get(name)!r}, now {after.get(name)!r}")
         return "; ".join(texts)
+
+
+def is_study_name(text: str) -> bool:
+    """Whether a study can have this name, which is that of its folder."""
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", text) is not None
 
 
 def _parsed(content: dict[str, Any]) -> StudySettings:

@@ -1,73 +1,88 @@
-"""`python -m results verify STUDY`: looks at every byte of a study, and puts what is damaged aside, where the next run
-does not see it and repairs what was there."""
+"""`python -m results verify STUDY` reads every byte of a study and moves damaged files to its `quarantine/` folder.
+
+The next run of the study does not see those and restores the rows that they held.
+"""
 
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
+from results.parquet_file import NewerSchemaError
 from results.records import ENDED, TABLES, EpochRecord, TrialRecord
-from results.store import NewerSchemaError, Study
+from results.store import Study
 from storage.digest import digest
 from storage.folder import Folder
 
-ASIDE = "quarantine"
-CHECKPOINTS, TRAINER = "checkpoints", "trainer.json"
 
-
-@dataclass
+@dataclass(frozen=True)
 class Findings:
-    """How many files are sound, and what is wrong with the others: those put aside, and rows that disagree."""
+    """What was found in a study."""
 
-    sound: int = 0
-    aside: list[str] = field(default_factory=list)
-    disagree: list[str] = field(default_factory=list)
+    sound: int  # number of files
+    damaged: list[str]  # a line for each file
+    disagreements: list[str]  # a line for each trial whose rows contradict each other
 
     def __str__(self) -> str:
-        lines = [f"put aside in {ASIDE}/: {line}" for line in self.aside]
-        lines += [f"the next run repairs: {line}" for line in self.disagree]
-        return "\n".join([*lines, f"{self.sound} files are sound, {len(self.aside)} were put aside"])
+        lines = [f"put aside in quarantine/: {line}" for line in self.damaged]
+        lines += [f"the next run repairs: {line}" for line in self.disagreements]
+        lines.append(f"{self.sound} files are sound, {len(self.damaged)} were put aside")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class _Item:
+    """A file of a study, or a checkpoint, which is a folder; `folders` lead to it."""
+
+    folders: tuple[str, ...]
+    name: str
+    check: Callable[[], object]  # ValueError if it is damaged
 
 
 def verify(study: Study) -> Findings:
-    """Check every file of `study` and how its tables agree; what is damaged is put aside.
+    """Check every file of `study` and how its tables agree; what is damaged is moved to `quarantine/`.
 
-    StudyBusyError while it runs, FileNotFoundError if there is none.
+    StudyBusyError while the study runs, FileNotFoundError if there is none.
     """
     if not study.folder.exists("trials"):
         raise FileNotFoundError(f"no study {study.name!r} in {study.folder.parent}")
     with study.owned():
-        findings = Findings()
-        for inside, name, problem in _files(study):
+        sound = 0
+        damaged = []
+        for item in _items(study):
+            problem = _problem(item)
             if problem is None:
-                findings.sound += 1
+                sound += 1
                 continue
-            _put_aside(study.folder, inside, name)
-            findings.aside.append(problem)
-        findings.disagree = list(_disagreements(study))
-    return findings
+            _quarantine(study.folder, item)
+            damaged.append(problem)
+        return Findings(sound, damaged, list(_disagreements(study)))
 
 
-def _files(study: Study) -> Iterator[tuple[tuple[str, ...], str, str | None]]:
-    """Every file of the study: the folders that lead to it, its name, and what is wrong with it."""
+def _items(study: Study) -> Iterator[_Item]:
+    """Every file and checkpoint of the study."""
     if study.folder.exists("study.json"):
-        yield (), "study.json", _problem(study.settings)
+        yield _Item((), "study.json", study.settings)
     for table in TABLES:
-        folder = study.folder / table
-        for name in folder.names(".parquet"):
-            yield (table,), name, _problem(partial(study.read, table, [name]))
-    kept = study.folder / CHECKPOINTS
-    for trial in kept.folders():
-        for epoch in (kept / trial).folders():
-            yield (CHECKPOINTS, trial), epoch, _problem(partial(_check_checkpoint, kept / trial / epoch))
+        for name in (study.folder / table).names(".parquet"):
+            yield _Item((table,), name, partial(study.read, table, [name]))
+    checkpoints = study.folder / "checkpoints"
+    for trial in checkpoints.folders():
+        for epoch in (checkpoints / trial).folders():
+            check = partial(_check_checkpoint, checkpoints / trial / epoch)
+            yield _Item(("checkpoints", trial), epoch, check)
 
 
-def _problem(look: Callable[[], object]) -> str | None:
-    """What is wrong with a file. OSError where a store is away and NewerSchemaError: nothing is wrong then."""
+def _problem(item: _Item) -> str | None:
+    """What is wrong with a file, in one line, or None.
+
+    OSError where a store is away, and NewerSchemaError, leave this function: the file may well be sound.
+    """
     try:
-        look()
+        item.check()
     except NewerSchemaError:
         raise
     except ValueError as error:
@@ -76,46 +91,60 @@ def _problem(look: Callable[[], object]) -> str | None:
 
 
 def _check_checkpoint(folder: Folder) -> None:
-    """ValueError unless its files are those that its JSON was written with."""
+    """ValueError unless its files have the digests that its JSON was written with."""
     try:
-        digests = json.loads(folder.read(TRAINER))["digests"]
-        wrong = [name for name in digests if digest(folder.read(name)) != digests[name]]
+        digests = json.loads(folder.read("trainer.json"))["digests"]
+        changed = [name for name in digests if digest(folder.read(name)) != digests[name]]
     except (KeyError, TypeError, AttributeError, ValueError, FileNotFoundError) as error:
         raise ValueError(f"{folder} is no whole checkpoint ({error})") from error
-    if wrong:
-        raise ValueError(f"{folder / wrong[0]} is not what was written")
+    if changed:
+        raise ValueError(f"{folder / changed[0]} is not what was written")
 
 
-def _put_aside(study: Folder, inside: tuple[str, ...], name: str) -> None:
-    """Move a file, or a checkpoint's files, to the same place under ASIDE."""
-    folder, target = study, study / ASIDE
-    for part in inside:
-        folder, target = folder / part, target / part
-    if name in folder.folders():
-        for file in (folder / name).names():
-            _copy(folder / name, file, target / name)
+def _quarantine(study: Folder, item: _Item) -> None:
+    """Move a file, or the files of a checkpoint, to the same place under `quarantine/`."""
+    source = study
+    target = study / "quarantine"
+    for name in item.folders:
+        source = source / name
+        target = target / name
+    if item.name in source.folders():
+        checkpoint = source / item.name
+        for file in checkpoint.names():
+            _copy(checkpoint, file, target / item.name)
     else:
-        _copy(folder, name, target)
-    folder.remove(name)
+        _copy(source, item.name, target)
+    source.remove(item.name)
 
 
-def _copy(folder: Folder, name: str, target: Folder) -> None:
+def _copy(source: Folder, name: str, target: Folder) -> None:
     target.make()
-    target.write(name, folder.read(name))
+    target.write(name, source.read(name))
 
 
 def _disagreements(study: Study) -> Iterator[str]:
-    """Trials whose epochs are not all there, and epochs without a trial."""
-    epochs: dict[str, list[EpochRecord]] = {}
+    """A line for each trial whose epochs are not all there, and for each curve without a trial."""
+    curves: defaultdict[str, list[EpochRecord]] = defaultdict(list)
     for row in sorted(study.records(EpochRecord), key=lambda row: row.epoch):
-        epochs.setdefault(row.key, []).append(row)
+        curves[row.key].append(row)
     trials = {record.key: record for record in study.records(TrialRecord)}
     for key, record in trials.items():
-        numbers = [row.epoch for row in epochs.get(key, [])]
-        if numbers != list(range(1, len(numbers) + 1)):
-            yield f"{key} has epochs {numbers}"
-        elif record.status in ENDED and len(numbers) != record.epoch:
-            yield f"{key} is {record.status} at epoch {record.epoch} and has {len(numbers)} epochs"
-        elif record.status in ENDED and numbers and epochs[key][-1].top1 != record.top1:
-            yield f"{key} ended with top-1 {record.top1} and its last epoch has {epochs[key][-1].top1}"
-    yield from (f"{key} has epochs and no trial" for key in epochs.keys() - trials.keys())
+        problem = _disagreement(record, curves.get(key, []))
+        if problem:
+            yield f"{key} {problem}"
+    for key in curves.keys() - trials.keys():
+        yield f"{key} has epochs and no trial"
+
+
+def _disagreement(record: TrialRecord, curve: list[EpochRecord]) -> str | None:
+    """How a trial's row and its epochs, which are in order, contradict each other; None if they do not."""
+    epochs = [row.epoch for row in curve]
+    if epochs != list(range(1, len(epochs) + 1)):
+        return f"has epochs {epochs}"
+    if record.status not in ENDED:
+        return None
+    if len(epochs) != record.epoch:
+        return f"is {record.status} at epoch {record.epoch} and has {len(epochs)} epochs"
+    if curve and curve[-1].top1 != record.top1:
+        return f"ended with top-1 {record.top1} and its last epoch has {curve[-1].top1}"
+    return None

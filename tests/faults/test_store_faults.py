@@ -281,12 +281,12 @@ def test_readers_never_see_half_a_row_while_rows_are_written(empty, seconds):
 
 
 def test_an_older_file_reads_as_nulls_and_a_newer_one_is_refused(empty, monkeypatch):
+    import results.parquet_file
     import results.records
-    import results.store
 
     older = results.records.schema(TrialRecord).remove(results.records.schema(TrialRecord).get_field_index("ranks"))
     with monkeypatch.context() as patch:
-        patch.setattr(results.store, "schema", lambda kind: older)
+        patch.setattr(results.parquet_file, "schema", lambda kind: older)
         empty.write("trials", "k0", [row(0, 1)])
     assert empty.records(TrialRecord)[0].ranks is None
     for version, read in (("1.7", True), ("2.7", True), ("3", False), ("3.0", False)):

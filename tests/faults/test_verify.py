@@ -14,7 +14,6 @@ from orchestrate import main as orchestrate
 from results.__main__ import main
 from results.records import EpochRecord, TrialRecord
 from results.store import Study
-from results.verify import verify
 from searchspace.candidate import Candidate
 from storage.folder import Folder
 from tests.support.paths import ROOT
@@ -24,7 +23,7 @@ from trainers.data.open_dataset import load_in_memory
 from trainers.recipes import DIGITS
 from trainers.trainer import Trainer
 
-ROOMS = ("searchspace", "trainers", "schedulers", "results", "benchmarks")
+ROOMS = ("storage", "searchspace", "trainers", "schedulers", "results", "orchestrator", "benchmarks")
 ONE = """
 from searchspace.spaces import SearchSpace
 
@@ -69,48 +68,6 @@ def test_what_is_damaged_is_put_aside_and_the_next_run_repairs_it(trained, capsy
     assert orchestrate(command) == 0
     assert rows(study) == before
     assert main(["verify", "one", "--results", str(folder.parent)]) == 0
-
-
-def test_a_damaged_checkpoint_is_put_aside(trained):
-    study, _ = trained
-    file = next(study.folder.path.glob("checkpoints/*/epoch-0002/model.safetensors"))
-    good = file.read_bytes()
-    flip(file)
-    findings = verify(study)
-    assert [line.endswith("model.safetensors is not what was written") for line in findings.aside] == [True]
-    aside = study.folder.path / "quarantine" / "checkpoints" / file.parent.parent.name / "epoch-0002"
-    assert sorted(path.name for path in aside.iterdir()) == [
-        "model.safetensors",
-        "optimizer.safetensors",
-        "trainer.json",
-    ]
-    aside.rename(file.parent)
-    file.write_bytes(good)
-
-
-def test_rows_that_disagree_are_named(tmp_path):
-    study = Study("s", tmp_path)
-    with study.owned():
-        study.write("trials", "k", [trial_record(key="k", status="done", epoch=3, top1=1.0)])
-    assert verify(study).disagree == ["k is done at epoch 3 and has 0 epochs"]
-
-
-def test_what_newer_code_wrote_is_no_damage(tmp_path, monkeypatch, capsys):
-    study = Study("s", tmp_path)
-    with monkeypatch.context() as patch, study.owned():
-        patch.setattr("results.records.SCHEMA_VERSION", "3")
-        study.write("trials", "k", [trial_record(key="k")])
-    assert main(["verify", "s", "--results", str(tmp_path)]) == 2
-    assert "has schema version 3, this code reads 2 and older" in capsys.readouterr().err
-    assert (study.folder.path / "trials" / "k.parquet").exists()
-
-
-def test_a_study_that_is_run_is_left_alone(tmp_path, capsys):
-    study = Study("s", tmp_path)
-    with study.owned():
-        assert main(["verify", "s", "--results", str(tmp_path)]) == 4
-    assert main(["verify", "none", "--results", str(tmp_path)]) == 2
-    assert "no study 'none'" in capsys.readouterr().err
 
 
 class Trap:
@@ -159,13 +116,6 @@ def test_a_link_in_place_of_our_own_file_is_not_followed(tmp_path, name):
     with pytest.raises(OSError, match="symbolic link"), study.owned():
         study.folder.write("file", b"content")
     assert victim.read_text() == "kept"
-
-
-@pytest.mark.parametrize("name", ["..", "a/b", "", ".", "a\0b"])
-def test_a_folder_has_no_such_names(tmp_path, name):
-    for work in (lambda f: f / name, lambda f: f.write(name, b""), lambda f: f.remove(name)):
-        with pytest.raises(ValueError, match="bad name"):
-            work(Folder(tmp_path))
 
 
 DANGEROUS = re.compile(

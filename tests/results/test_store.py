@@ -1,12 +1,10 @@
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from results.records import CostRecord, EpochRecord, TrialRecord, schema
+from results.records import EpochRecord, TrialRecord, schema
 from results.store import Study
 from tests.support.studies import trial_record
 
@@ -62,12 +60,6 @@ def test_finished_leaves_out_what_needs_training(study):
     assert set(study.ended()["status"]) == {"done", "paused", "stopped", "diverged"}
 
 
-@pytest.mark.parametrize("record", [TrialRecord, EpochRecord, CostRecord])
-def test_every_unit_is_in_the_schema(record):
-    fields = [field for field in schema(record) if field.type == pa.float64() and field.name != "lr"]
-    assert all(field.metadata for field in fields)
-
-
 @pytest.mark.parametrize("name", ["../x", "a/b", "", ".hidden", "x" * 101, "a b"])
 def test_a_name_that_is_not_one_folder_is_refused(name, tmp_path):
     with pytest.raises(ValueError, match="bad study name"):
@@ -84,56 +76,6 @@ def test_other_settings_are_refused_with_the_difference(study):
 def test_the_same_settings_are_taken_again(study):
     study.begin(study.settings())
     assert study.settings().backbone == "caformer_micro"
-
-
-def test_a_damaged_file_is_named(study):
-    study.write("trials", "k", [trial_record(key="k")])
-    file = study.folder.path / "trials" / "k.parquet"
-    file.write_bytes(file.read_bytes()[:-30])
-    with pytest.raises(ValueError, match=r"trials/k\.parquet is damaged .*: remove it and run again"):
-        study.trials()
-
-
-def test_a_flipped_bit_in_a_page_is_noticed(study):
-    study.write("trials", "k", [trial_record(key="k", commit="0123456789abcdef")])
-    file = study.folder.path / "trials" / "k.parquet"
-    content = bytearray(file.read_bytes())
-    content[content.index(b"0123456789abcdef")] ^= 1
-    file.write_bytes(content)
-    with pytest.raises(ValueError, match="is damaged"):
-        study.trials()
-
-
-def test_another_schema_version_is_refused(study):
-    table = schema(TrialRecord).empty_table().replace_schema_metadata({"schema_version": "3"})
-    pq.write_table(table, study.folder.path / "trials" / "k.parquet")
-    with pytest.raises(ValueError, match="has schema version 3, this code reads 2"):
-        study.trials()
-
-
-@pytest.mark.parametrize(("version", "status"), [("1", "paused"), ("1.1", "paused"), ("2", "stopped")])
-def test_stopped_in_a_file_of_version_1_is_read_as_paused(study, version, status):
-    rows = [asdict(trial_record(key="k", status="stopped"))]
-    table = pa.Table.from_pylist(rows, schema=schema(TrialRecord).with_metadata({"schema_version": version}))
-    pq.write_table(table, study.folder.path / "trials" / "k.parquet")
-    assert study.trials()["status"].tolist() == [status]
-    assert study.records(TrialRecord)[0].status == status
-
-
-def test_other_statuses_in_a_file_of_version_1_are_read_as_they_are(study):
-    rows = [asdict(trial_record(key="k", status="done"))]
-    table = pa.Table.from_pylist(rows, schema=schema(TrialRecord).with_metadata({"schema_version": "1"}))
-    pq.write_table(table, study.folder.path / "trials" / "k.parquet")
-    assert study.trials()["status"].tolist() == ["done"]
-
-
-def test_a_file_from_before_a_nullable_column_reads_as_nulls(study):
-    new = ["number", "code", "reused"]
-    study.write("trials", "k", [trial_record(key="k", number=1, code="0", reused="other")])
-    file = study.folder.path / "trials" / "k.parquet"
-    pq.write_table(pq.read_table(file).drop_columns(new), file)
-    assert study.records(TrialRecord) == [trial_record(key="k")]
-    assert study.trials()[new].isna().all(axis=None)
 
 
 def test_a_half_written_part_is_no_row(study):

@@ -1,0 +1,117 @@
+import json
+
+import pytest
+
+from results.store import Study
+from results.verify import Findings, verify
+from storage.digest import digest
+from storage.owner import StudyBusyError
+from tests.support.studies import epoch_record, trial_record
+
+MODEL = b"weights"
+
+
+@pytest.fixture
+def trained(study):
+    """A study with one finished trial of two epochs and its checkpoint."""
+    study.write("trials", "k", [trial_record(key="k", status="done", epoch=2, top1=90.0)])
+    study.write("epochs", "k", [epoch_record("k", 1), epoch_record("k", 2)])
+    checkpoint = study.folder / "checkpoints" / "k" / "epoch-0002"
+    checkpoint.make()
+    checkpoint.write("model.safetensors", MODEL)
+    checkpoint.write("trainer.json", json.dumps({"digests": {"model.safetensors": digest(MODEL)}}).encode())
+    return study
+
+
+def flip(file):
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def test_a_sound_study_has_nothing_put_aside(trained):
+    assert verify(trained) == Findings(sound=4, damaged=[], disagreements=[])
+
+
+def test_a_damaged_table_is_moved_and_its_rows_are_missing(trained):
+    flip(trained.folder.path / "epochs" / "k.parquet")
+    findings = verify(trained)
+    assert findings.sound == 3
+    assert "k.parquet is damaged" in findings.damaged[0]
+    assert findings.disagreements == ["k is done at epoch 2 and has 0 epochs"]
+    assert (trained.folder / "quarantine" / "epochs").names() == ["k.parquet"]
+    assert (trained.folder / "epochs").names() == []
+
+
+def test_damaged_settings_are_moved(trained):
+    trained.folder.write("study.json", b"{")
+    assert "study.json is damaged" in verify(trained).damaged[0]
+    assert (trained.folder / "quarantine").names() == ["study.json"]
+
+
+def test_a_damaged_checkpoint_is_moved_with_all_its_files(trained):
+    flip(trained.folder.path / "checkpoints" / "k" / "epoch-0002" / "model.safetensors")
+    (line,) = verify(trained).damaged
+    assert line.endswith("model.safetensors is not what was written")
+    aside = trained.folder / "quarantine" / "checkpoints" / "k" / "epoch-0002"
+    assert aside.names() == ["model.safetensors", "trainer.json"]
+    assert (trained.folder / "checkpoints" / "k").folders() == []
+
+
+@pytest.mark.parametrize("content", [b"{", b"{}", b"[]", b'{"digests": {"missing": "0"}}'])
+def test_a_checkpoint_whose_json_cannot_be_used_is_damaged(trained, content):
+    (trained.folder / "checkpoints" / "k" / "epoch-0002").write("trainer.json", content)
+    assert "is no whole checkpoint" in verify(trained).damaged[0]
+
+
+@pytest.mark.parametrize(
+    ("record", "epochs", "says"),
+    [
+        ({"status": "done", "epoch": 3}, [], "is done at epoch 3 and has 0 epochs"),
+        ({"status": "running", "epoch": 3}, [1, 3], "has epochs [1, 3]"),
+        ({"status": "done", "epoch": 1, "top1": 5.0}, [1], "ended with top-1 5.0 and its last epoch has 90.0"),
+    ],
+)
+def test_rows_that_disagree_are_named(study, record, epochs, says):
+    study.write("trials", "k", [trial_record(key="k", **record)])
+    study.write("epochs", "k", [epoch_record("k", number) for number in epochs])
+    assert verify(study).disagreements == [f"k {says}"]
+
+
+def test_a_running_trial_may_be_behind_its_epochs(study):
+    study.write("trials", "k", [trial_record(key="k", epoch=1)])
+    study.write("epochs", "k", [epoch_record("k", 1), epoch_record("k", 2)])
+    assert verify(study).disagreements == []
+
+
+def test_epochs_without_a_trial_are_named(study):
+    study.write("epochs", "k", [epoch_record("k", 1)])
+    assert verify(study).disagreements == ["k has epochs and no trial"]
+
+
+def test_a_file_of_newer_code_is_left_where_it_is(study, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("results.records.SCHEMA_VERSION", "3")
+        study.write("trials", "k", [trial_record(key="k")])
+    with pytest.raises(ValueError, match="has schema version 3, this code reads 2 and older"):
+        verify(study)
+    assert (study.folder / "trials").names() == ["k.parquet"]
+
+
+def test_a_study_that_runs_is_left_alone(study):
+    with study.owned(), pytest.raises(StudyBusyError):
+        verify(study)
+
+
+def test_a_study_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no study 'none'"):
+        verify(Study("none", tmp_path))
+
+
+def test_findings_as_text():
+    text = str(Findings(3, ["f is damaged"], ["k has epochs [2]"]))
+    assert text.splitlines() == [
+        "put aside in quarantine/: f is damaged",
+        "the next run repairs: k has epochs [2]",
+        "3 files are sound, 1 were put aside",
+    ]
