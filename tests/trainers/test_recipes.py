@@ -86,3 +86,7 @@ def test_the_schedule_is_a_warm_up_a_cosine_and_a_floor(shapes, quick):
     cosine = [floor + (peak - floor) * (1 + math.cos(math.pi * epoch / 10)) / 2 for epoch in range(2, 10)]
     wanted = [start, start + (peak - start) / 2, *cosine, floor, floor]
     torch.testing.assert_close(torch.tensor(found), torch.tensor(wanted))
+
+
+def test_a_micro_batch_of_a_cpu_is_smaller_than_a_gpus():
+    assert (ABLATION.micro("cuda"), ABLATION.micro("cpu")) == (128, 8)

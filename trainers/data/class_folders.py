@@ -47,31 +47,28 @@ class FileReader(ImageReader):
     names: Array
 
     def read(self, index: int) -> Image.Image:
-        path = Path(self.root, os.fsdecode(self.names[index]))
+        name = os.fsdecode(self.names[index])
+        path = Path(self.root, name)
         return decode_image(path, path).convert("RGB")
 
 
 def load_class_folders(folder: Path, img_size: int) -> InMemoryDataset:
     """Every image below `folder`, decoded. FileNotFoundError or ValueError names what is missing or corrupt."""
     found = ClassFolders.find(folder)
-    train_files = [_sorted_by_folder(found.train / name) for name in found.classes]
-    if not any(train_files):
-        raise FileNotFoundError(f"no images in {found.train}")
+    train_files = _sorted_paths(found.train, found.classes)
     _require_every_class(found, train_files)
     train = _decode_split(train_files, img_size)
-    test_files = [_sorted_by_folder(found.test / name) for name in found.classes]
-    if not any(test_files):
-        raise FileNotFoundError(f"no images in {found.test}")
+    test_files = _sorted_paths(found.test, found.classes)
     test = _decode_split(test_files, img_size)
-    return InMemoryDataset.of_splits(folder.resolve().name, found.classes, train, test)
+    return InMemoryDataset.of_splits(folder.resolve().name, found.classes, train=train, test=test)
 
 
 def open_class_folders(folder: Path) -> StreamedDataset:
     """The images below `folder`, listed but not decoded. FileNotFoundError or ValueError names what is missing."""
     found = ClassFolders.find(folder)
-    train_files = _list_classes(found.train, found.classes)
+    train_files = _names_and_sizes(found.train, found.classes)
     _require_every_class(found, train_files)
-    test_files = _list_classes(found.test, found.classes)
+    test_files = _names_and_sizes(found.test, found.classes)
     digest = hashlib.blake2b(repr(list(found.classes)).encode(), digest_size=4)
     digest.update(repr(train_files).encode())
     digest.update(repr(test_files).encode())
@@ -87,7 +84,11 @@ def open_class_folders(folder: Path) -> StreamedDataset:
 
 
 def _class_names(split: Path) -> list[str]:
-    names = [path.name for path in split.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    names = []
+    for path in split.iterdir():
+        is_hidden = path.name.startswith(".")
+        if path.is_dir() and not is_hidden:
+            names.append(path.name)
     if not names:
         raise FileNotFoundError(f"{split} has no class folders")
     return sorted(names)
@@ -104,27 +105,36 @@ def _image_paths(folder: Path) -> Iterator[str]:
     """Image files anywhere below `folder`, linked folders included, in no order. Hidden files are left out."""
     for root, _, names in os.walk(folder, followlinks=True):
         for name in names:
-            if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith("."):
+            is_hidden = name.startswith(".")
+            is_image = name.lower().endswith(IMAGE_SUFFIXES)
+            if is_image and not is_hidden:
                 yield os.path.join(root, name)
 
 
-def _sorted_by_folder(folder: Path) -> list[Path]:
-    """The image files below a class folder; those of a subfolder stay together."""
-    return sorted(Path(path) for path in _image_paths(folder))
+def _sorted_paths(split: Path, classes: Sequence[str]) -> list[list[Path]]:
+    """The image files of each class; files in a subfolder stay together. FileNotFoundError if there are none at all."""
+    files_of_classes = []
+    for name in classes:
+        paths = [Path(path) for path in _image_paths(split / name)]
+        files_of_classes.append(sorted(paths))
+    if not any(files_of_classes):
+        raise FileNotFoundError(f"no images in {split}")
+    return files_of_classes
 
 
-def _names_and_sizes(folder: Path) -> list[tuple[str, int]]:
-    """The image files below a class folder, sorted: relative name, and size in bytes."""
+def _names_and_sizes(split: Path, classes: Sequence[str]) -> list[list[tuple[str, int]]]:
+    """The image files of each class, sorted: name relative to the class folder, and size in bytes."""
+    folders = [split / name for name in classes]
+    return list_in_threads(_names_and_sizes_below, folders)
+
+
+def _names_and_sizes_below(folder: Path) -> list[tuple[str, int]]:
     files = []
     for path in _image_paths(folder):
         name = os.path.relpath(path, folder)
-        files.append((name, os.stat(path).st_size))
+        size = os.stat(path).st_size
+        files.append((name, size))
     return sorted(files)
-
-
-def _list_classes(split: Path, classes: Sequence[str]) -> list[list[tuple[str, int]]]:
-    """`_names_and_sizes` of each class; a class that the split lacks has no images."""
-    return list_in_threads(_names_and_sizes, [split / name for name in classes])
 
 
 def _labels(files_of_classes: Sequence[Sized]) -> Array:
@@ -135,13 +145,17 @@ def _labels(files_of_classes: Sequence[Sized]) -> Array:
 
 def _decode_split(files_of_classes: list[list[Path]], img_size: int) -> DecodedSplit:
     paths = chain.from_iterable(files_of_classes)
-    images = stack_squares((decode_image(path, path) for path in paths), img_size)
-    return DecodedSplit(images, _labels(files_of_classes))
+    images = (decode_image(path, path) for path in paths)
+    return DecodedSplit(
+        images=stack_squares(images, img_size),
+        labels=_labels(files_of_classes),
+    )
 
 
 def _file_reader(split: Path, classes: Sequence[str], listing: list[list[tuple[str, int]]]) -> FileReader:
     names = []
     for class_name, files in zip(classes, listing, strict=True):
         for file, _ in files:
-            names.append(os.fsencode(f"{class_name}/{file}"))
-    return FileReader(str(split), np.array(names, dtype=bytes))
+            name = f"{class_name}/{file}"
+            names.append(os.fsencode(name))
+    return FileReader(root=str(split), names=np.array(names, dtype=bytes))

@@ -59,8 +59,8 @@ class ImageDataset(ABC):
         lowest = labels.min()
         highest = labels.max()
         if lowest < 0 or highest >= len(self.classes):
-            expected = f"expected 0 to {len(self.classes) - 1}"
-            raise ValueError(f"{self.name}: {split} labels {lowest} to {highest}, {expected}")
+            last = len(self.classes) - 1
+            raise ValueError(f"{self.name}: {split} labels {lowest} to {highest}, expected 0 to {last}")
 
 
 def numbered_classes(train_labels: Array) -> tuple[str, ...]:

@@ -46,8 +46,9 @@ def _to_square(image: Image.Image, img_size: int) -> Array:
     image = _to_8_bits(image)
     is_gray = image.mode in ("1", "L", "LA")  # black and white, gray, gray with transparency
     image = image.convert("L" if is_gray else "RGB")
-    if image.size != (img_size, img_size):
-        image = ImageOps.fit(image, (img_size, img_size), Image.Resampling.BICUBIC)
+    size = (img_size, img_size)
+    if image.size != size:
+        image = ImageOps.fit(image, size, Image.Resampling.BICUBIC)
     return np.asarray(image).reshape(img_size, img_size, -1)
 
 
@@ -55,5 +56,6 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
     """16-bit gray images scaled to 8 bits: Pillow would clip them. All other images are unchanged."""
     if not image.mode.startswith("I"):
         return image
-    high_bytes = np.asarray(image) >> 8
-    return Image.fromarray(high_bytes.clip(0, 255).astype(np.uint8))
+    pixels = np.asarray(image) >> 8
+    pixels = pixels.clip(0, 255)
+    return Image.fromarray(pixels.astype(np.uint8))

@@ -32,7 +32,8 @@ class HuggingFaceReader(ImageReader):
 
     def read(self, index: int) -> Image.Image:
         source, _ = _timm_reader(self.name, self.root, self.split)[index]
-        return decode_image(io.BytesIO(source.read()), f"{self.name}: {self.split} row {index}").convert("RGB")
+        description = f"{self.name}: {self.split} row {index}"
+        return decode_image(io.BytesIO(source.read()), description).convert("RGB")
 
 
 def open_hugging_face(source: str) -> StreamedDataset:
@@ -68,7 +69,9 @@ def _test_split(name: str) -> str:
     for split in wanted:
         if split in splits:
             return split
-    raise ValueError(f"data set {name!r} has splits {', '.join(splits)}, expected train and one of {', '.join(wanted)}")
+    found = ", ".join(splits)
+    expected = ", ".join(wanted)
+    raise ValueError(f"data set {name!r} has splits {found}, expected train and one of {expected}")
 
 
 @cache  # in each process, since a reader holds open files
@@ -110,5 +113,7 @@ def _class_names(reader: ReaderHfds) -> tuple[str, ...]:
 def _fingerprint(name: str, labels_of_splits: dict[str, Array]) -> str:
     marks = []
     for split, labels in labels_of_splits.items():
-        marks.append((split, len(labels), hashlib.blake2b(labels.tobytes()).hexdigest()))
-    return hashlib.blake2b(repr((name, marks)).encode(), digest_size=4).hexdigest()
+        label_digest = hashlib.blake2b(labels.tobytes()).hexdigest()
+        marks.append((split, len(labels), label_digest))
+    content = repr((name, marks)).encode()
+    return hashlib.blake2b(content, digest_size=4).hexdigest()

@@ -28,7 +28,9 @@ class InMemoryDataset(ImageDataset):
     test_images: Array
 
     @classmethod
-    def of_splits(cls, name: str, classes: Sequence[str], train: DecodedSplit, test: DecodedSplit) -> InMemoryDataset:
+    def of_splits(
+        cls, name: str, classes: Sequence[str], *, train: DecodedSplit, test: DecodedSplit
+    ) -> InMemoryDataset:
         """A data set of two decoded splits. If one split is in colour, the other is made so too."""
         channels = max(train.images.shape[-1], test.images.shape[-1])
         return cls(

@@ -29,7 +29,7 @@ def load_parquet(folder: Path, img_size: int) -> InMemoryDataset:
     test_table = _read_table(test_file)
     test = _decode_split(test_table, test_file, img_size)
     classes = _class_names(train_table) or _class_names(test_table) or numbered_classes(train.labels)
-    return InMemoryDataset.of_splits(folder.resolve().name, classes, train, test)
+    return InMemoryDataset.of_splits(folder.resolve().name, classes, train=train, test=test)
 
 
 def _read_table(file: Path) -> pa.Table:
@@ -43,7 +43,7 @@ def _read_table(file: Path) -> pa.Table:
 def _decode_split(table: pa.Table, file: Path, img_size: int) -> DecodedSplit:
     cells = _column(table, ("image", "img"), file)
     labels = _labels(table, file)
-    images = (_decode_cell(cell, file, row) for row, cell in enumerate(cells))
+    images = (_decode_cell(cell, f"{file}: row {row}") for row, cell in enumerate(cells))
     return DecodedSplit(stack_squares(images, img_size), labels)
 
 
@@ -63,22 +63,26 @@ def _column(table: pa.Table, names: Sequence[str], file: Path) -> list:
             continue
         values = table[name].to_pylist()
         if None in values:
-            raise ValueError(f"{file}: row {values.index(None)} has no {name}")
+            row = values.index(None)
+            raise ValueError(f"{file}: row {row} has no {name}")
         return values
-    raise ValueError(f"{file} has columns {', '.join(table.column_names)}, expected one of {', '.join(names)}")
+    found = ", ".join(table.column_names)
+    expected = ", ".join(names)
+    raise ValueError(f"{file} has columns {found}, expected one of {expected}")
 
 
-def _decode_cell(cell: object, file: Path, row: int) -> Image.Image:
+def _decode_cell(cell: object, description: str) -> Image.Image:
     content = cell.get("bytes") if isinstance(cell, dict) else cell
     if not isinstance(content, bytes):
-        raise ValueError(f"{file}: row {row} holds no image bytes")
-    return decode_image(io.BytesIO(content), f"{file}: row {row}")
+        raise ValueError(f"{description} holds no image bytes")
+    return decode_image(io.BytesIO(content), description)
 
 
 def _class_names(table: pa.Table) -> list[str]:
     """Class names from the metadata that Hugging Face's `datasets` writes; none if there are no such metadata."""
     try:
-        features = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
+        metadata = json.loads(table.schema.metadata[b"huggingface"])
+        features = metadata["info"]["features"]
         for column in LABEL_COLUMNS:
             if column in features:
                 return list(features[column]["names"])

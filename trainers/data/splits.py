@@ -18,7 +18,8 @@ def find_test_split(folder: Path, suffix: str = "") -> Path:
     for path in paths:
         if path.exists():
             return path
-    raise FileNotFoundError(f"{folder} has train{suffix} but neither {paths[0].name} nor {paths[1].name}")
+    names = " nor ".join(path.name for path in paths)
+    raise FileNotFoundError(f"{folder} has train{suffix} but neither {names}")
 
 
 def validation_split(labels: Array, val_fraction: float) -> tuple[list[int], list[int]]:
@@ -29,6 +30,11 @@ def validation_split(labels: Array, val_fraction: float) -> tuple[list[int], lis
     from sklearn.model_selection import train_test_split  # slow to import
 
     num_classes = len(np.unique(labels))
-    num_held_out = max(math.ceil(val_fraction * len(labels)), num_classes)
-    train, held_out = train_test_split(range(len(labels)), test_size=num_held_out, stratify=labels, random_state=0)
+    num_held_out = math.ceil(val_fraction * len(labels))
+    train, held_out = train_test_split(
+        range(len(labels)),
+        test_size=max(num_held_out, num_classes),
+        stratify=labels,
+        random_state=0,
+    )
     return train, held_out

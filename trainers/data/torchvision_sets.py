@@ -23,7 +23,12 @@ def load_torchvision(source: str, img_size: int) -> InMemoryDataset:
     except (AssertionError, RuntimeError) as error:
         raise ValueError(f"data {source!r}: {error}") from error
     classes = [str(class_name) for class_name in test.classes]
-    return InMemoryDataset.of_splits(name, classes, _decode_split(train, img_size), _decode_split(test, img_size))
+    return InMemoryDataset.of_splits(
+        name=name,
+        classes=classes,
+        train=_decode_split(train, img_size),
+        test=_decode_split(test, img_size),
+    )
 
 
 def _create(name: str, folder: str, split: str) -> Any:

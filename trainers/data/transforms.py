@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from PIL import Image
+from torch import Tensor
 from torch.utils.data import Dataset
 
 import searchspace.torchvision_ops  # noqa: F401
@@ -18,7 +18,7 @@ from timm.data import create_transform
 
 INTERPOLATION = "bicubic"  # at evaluation; in training timm draws bilinear or bicubic for each image
 
-Transform = Callable[[Image.Image], Any]  # to an array (C, H, W) of uint8
+Transform = Callable[[Image.Image], Tensor]  # to (C, H, W) of uint8
 
 
 class TransformedImages(Dataset):
@@ -37,7 +37,7 @@ class TransformedImages(Dataset):
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, index: int) -> tuple[Any, int]:
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
         if self.seed is not None:
             seed_everything(derive_seed(self.seed, index))
         image = self.images.read(index)

@@ -42,7 +42,8 @@ class ShardReader(ImageReader):
         with open(self.files[number], "rb") as file:
             file.seek(offset)
             content = file.read(size)
-        return decode_image(io.BytesIO(content), f"{self.files[number]}: image at byte {offset}").convert("RGB")
+        description = f"{self.files[number]}: image at byte {offset}"
+        return decode_image(io.BytesIO(content), description).convert("RGB")
 
 
 def open_shards(folder: Path) -> StreamedDataset:
@@ -51,11 +52,8 @@ def open_shards(folder: Path) -> StreamedDataset:
     train_images, train_labels = _index_split(train_files)
     test_images, test_labels = _index_split(test_files)
     digest = hashlib.blake2b(digest_size=4)
-    for images, labels in ((train_images, train_labels), (test_images, test_labels)):
-        names_and_sizes = [(os.path.basename(file), os.path.getsize(file)) for file in images.files]
-        digest.update(repr(names_and_sizes).encode())
-        digest.update(images.locations.tobytes())
-        digest.update(labels.tobytes())
+    _update(digest, train_images, train_labels)
+    _update(digest, test_images, test_labels)
     return StreamedDataset(
         name=folder.resolve().name,
         classes=numbered_classes(train_labels),
@@ -65,6 +63,17 @@ def open_shards(folder: Path) -> StreamedDataset:
         test_labels=test_labels,
         listing_fingerprint=digest.hexdigest(),
     )
+
+
+def _update(digest: hashlib.blake2b, images: ShardReader, labels: Array) -> None:
+    """Add one split's shards, and what their indices hold, to the fingerprint of a data set."""
+    names_and_sizes = []
+    for file in images.files:
+        name = os.path.basename(file)
+        names_and_sizes.append((name, os.path.getsize(file)))
+    digest.update(repr(names_and_sizes).encode())
+    digest.update(images.locations.tobytes())
+    digest.update(labels.tobytes())
 
 
 def _shards_of_splits(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -101,8 +110,11 @@ def _index_shard(file: Path) -> list[ShardSample]:
     """The samples of one shard, in the order of the file. ValueError if it is not a tar file of such samples."""
     try:
         with tarfile.open(file, "r:") as tar, file.open("rb") as content:
-            samples = _members_by_key(tar)
-            return [_read_sample(f"{file}: sample {key!r}", members, content) for key, members in samples.items()]
+            samples = []
+            for key, members in _members_by_key(tar).items():
+                description = f"{file}: sample {key!r}"
+                samples.append(_read_sample(description, members, content))
+            return samples
     except (tarfile.TarError, OSError) as error:
         raise ValueError(f"{file} is not a readable tar file: {error}") from error
 
