@@ -12,7 +12,6 @@ from orchestrate import main, make_plan
 from orchestrate import parser as command_line
 from results.__main__ import main as show
 from tests.support.studies import trial_record
-from trainers.__main__ import main as train
 
 
 def plan(*arguments):
@@ -122,30 +121,3 @@ def test_a_study_in_use_exits_with_4(capsys, tmp_path):
     assert re.fullmatch(
         r"orchestrate\.py: study 'placement' is being run by process \d+ on [^\n]+\n", capsys.readouterr().err
     )
-
-
-@pytest.mark.parametrize(
-    ("arguments", "wanted"),
-    [
-        (["caformer_micro-dwconv-magic-attn-attn"], "unknown token mixer 'magic'"),
-        (["caformer_micro-dwconv-cska.h7-attn-attn"], "32 channels do not divide into 7 heads"),
-        (["caformer_micro-dwconv-attn"], "has 2 stages"),
-        (["caformer_micro-dwconv-cska-attn-attn", "--seed", "-1"], "seed -1, expected 0 to"),
-        (["caformer_micro-dwconv-cska-attn-attn", "--recipe", "magic"], "invalid choice: 'magic'"),
-    ],
-)
-def test_the_trainer_refuses_wrong_arguments_in_one_line(capsys, arguments, wanted):
-    assert wanted in refusal(capsys, *arguments, entry=train)
-
-
-def test_the_trainer_trains_without_ray(capsys, tmp_path):
-    rows = np.random.default_rng(0).integers(0, 255, (60, 8, 8), dtype=np.uint8)
-    for split, number in (("train", 40), ("test", 20)):
-        for index in range(number):
-            folder = tmp_path / split / str(index % 2)
-            folder.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(rows[index] // 2 + 120 * (index % 2)).save(folder / f"{index}.png")
-    assert train(["caformer_micro-dwconv-cska-attn-attn", "--data", str(tmp_path)]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("epoch   1/12  train loss ")
-    assert re.fullmatch(r"caformer_micro-dwconv-cska-attn-attn: test top-1 \d+\.\d\d %", lines[-1])
