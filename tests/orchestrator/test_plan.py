@@ -14,6 +14,7 @@ from results.settings import PublishedRow
 from searchspace.candidate import Candidate
 from searchspace.spaces import SearchSpace
 from searchspace.switches import MIXERS
+from tests.support.checkpoints import write_weights
 from tests.support.paths import ROOT
 from trainers.version import commit
 
@@ -203,3 +204,28 @@ def test_a_race_of_ones_own_space_lists_a_baseline_from_outside_it(tmp_path, cap
     arguments = ["--space", str(tmp_path / "mine.py"), "--race", "0.9", "--budget", "5trials", "--list"]
     assert main([*arguments, "--results", str(tmp_path)]) == 0
     assert "a race of 2 candidates for confidence 0.9" in capsys.readouterr().out
+
+
+def test_initial_weights_make_other_trials(tmp_path):
+    cold = plan("--results", str(tmp_path))
+    warm = plan("--results", str(tmp_path), "--init", write_weights(tmp_path))
+    assert (cold.weights, cold.recipe.init) == (None, None)
+    assert warm.recipe.init == str(warm.weights)
+    assert warm.trial(warm.candidates[0], 0).key != cold.trial(cold.candidates[0], 0).key
+
+
+def test_initial_weights_may_not_change_within_a_study(tmp_path):
+    cold = plan("--results", str(tmp_path))
+    warm = plan("--results", str(tmp_path), "--init", write_weights(tmp_path))
+    with cold.study.owned():
+        cold.study.begin(cold.settings())
+        record = cold.trial(cold.candidates[0], 0)
+        cold.study.write("trials", record.key, [record])
+        with pytest.raises(ValueError, match=f"recipe.init None, now '{warm.recipe.init}'; choose another name"):
+            warm.study.begin(warm.settings())
+
+
+@pytest.mark.parametrize("arguments", [["--recipe", "finetune", "--data", "x"], ["--init", "nowhere"]])
+def test_missing_initial_weights_get_one_line(tmp_path, capsys, arguments):
+    assert main(["--space", "placement", "--results", str(tmp_path / "runs"), *arguments]) == 2
+    assert re.fullmatch(r"\S+: error: [^\n]*pretrained, or a .safetensors file\n", capsys.readouterr().err)

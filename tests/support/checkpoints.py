@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 
 from searchspace.backbones import build
 from searchspace.candidate import Candidate
@@ -53,3 +54,11 @@ def write_checkpoint(
     optimizer: dict[str, Any] = {"state": {}, "param_groups": []}
     save_checkpoint(Folder(str(folder)), 1, model.state_dict(), optimizer, trainer, kept=1)
     return str(folder)
+
+
+def write_weights(folder: Path, candidate: str = "caformer_micro-dwconv-dwconv-attn-attn") -> str:
+    """Write random weights of `candidate`, for the digits, to a file in `folder` and return its path."""
+    file = folder / "model.safetensors"
+    model = build(Candidate.parse(candidate), 32, in_chans=1, num_classes=10)
+    save_file(model.state_dict(), file)
+    return str(file)

@@ -6,11 +6,8 @@ import re
 import numpy as np
 import pytest
 from PIL import Image
-from safetensors.torch import save_file
 
-from searchspace.backbones import build
-from searchspace.candidate import Candidate
-from tests.support.checkpoints import write_checkpoint
+from tests.support.checkpoints import write_checkpoint, write_weights
 from trainers.__main__ import main
 from trainers.trial_task import EpochMetrics, Failure, TrialReport
 
@@ -121,12 +118,10 @@ def test_train_is_the_default_command(fake_trial):
 
 def test_training_begins_with_the_weights_of_a_file(fake_trial, tmp_path):
     calls = fake_trial(report(1, test_top1=50.0))
-    baseline = Candidate.parse("caformer_micro-dwconv-dwconv-attn-attn")
-    save_file(build(baseline, 32, in_chans=1, num_classes=10).state_dict(), tmp_path / "model.safetensors")
-    assert main([CANDIDATE, "--init", str(tmp_path / "model.safetensors")]) == 0
+    assert main([CANDIDATE, "--init", write_weights(tmp_path)]) == 0
     setup = calls[0][1]
     assert setup.recipe.init == str(setup.weights)
-    assert setup.weights.candidate == str(baseline)
+    assert setup.weights.candidate == "caformer_micro-dwconv-dwconv-attn-attn"
 
 
 @pytest.mark.parametrize(

@@ -97,3 +97,12 @@ def test_a_study_of_an_older_version_asks_to_be_run_again(study, capsys):
     assert "run its command again" in capsys.readouterr().err
     study.begin(SETTINGS)
     assert main([study.name, "--results", str(study.folder.parent)]) == 0
+
+
+def test_the_initial_weights_are_named_under_the_tables(study):
+    settings = study.settings()
+    with study.owned():
+        study.begin(replace(settings, recipe={**settings.recipe, "init": "weights-0123abcd"}))
+        record = trial_record(BASE, status="done", top1=90.0, test_top1=90.0)
+        study.write("trials", record.key, [record])
+    assert "recipe r from weights weights-0123abcd (which favour" in make_report(study).markdown[0]
