@@ -175,7 +175,7 @@ def test_export_prints_how_to_load_the_model(capsys, tmp_path):
 
 def test_a_space_file_registers_the_mixers_of_a_candidate(fake_trial, tmp_path, monkeypatch):
     file = tmp_path / "mine.py"
-    file.write_text("from searchspace.spaces import PLACEMENT as SPACE\n")
+    file.write_text("from searchspace.paper_spaces import PLACEMENT as SPACE\n")
     calls = fake_trial(report(1, test_top1=50.0))
     monkeypatch.setenv("SEARCHSPACE_FILE", "")
     assert main([CANDIDATE, "--space", str(file)]) == 0

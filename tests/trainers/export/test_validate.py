@@ -112,11 +112,6 @@ def test_an_image_that_a_worker_cannot_decode_is_named(folder, tmp_path, capsys)
     assert line.startswith(folder)
 
 
-def test_weights_that_are_not_finite_are_refused(folder, tmp_path, capsys):
-    where = write_checkpoint(tmp_path / "run", noise=float("nan"))
-    assert "is not finite: this training diverged" in refused(capsys, where, "--data", folder)
-
-
 def test_a_user_mixer_needs_its_space_file(folder, tmp_path, capsys):
     where = Path(write_checkpoint(tmp_path / "run"))
     trainer = where / "epoch-0001" / "trainer.json"
