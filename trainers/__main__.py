@@ -20,8 +20,6 @@ from trainers.recipes import RECIPES
 if TYPE_CHECKING:
     from trainers.trial_task import Failure, TrainingSetup, TrialReport, TrialTask
 
-CHECKPOINT_HELP = "results/runs/STUDY/checkpoints/KEY (its newest epoch), an epoch-NNNN folder in it, or an export"
-
 
 def main(argv: list[str] | None = None) -> int:
     """Runs a command. Returns 0; 1 if training diverged or crashed; 2 after one line about wrong input."""
@@ -86,7 +84,7 @@ def _add_validate(commands: argparse._SubParsersAction) -> None:
         usage=argparse.SUPPRESS,
         description="validate CHECKPOINT --data DIR: top-1 and top-5 of a trained model, per class and over all.",
     )
-    parser.add_argument("checkpoint", help=CHECKPOINT_HELP)
+    _add_checkpoint(parser)
     parser.add_argument("--data", required=True, help="a data set, named as in training; its test images are used")
     parser.add_argument("--img-size", type=_positive, metavar="N", help="pixels; by default the size of the training")
     parser.add_argument("--batch-size", type=_positive, metavar="N", default=64, help="images (%(default)s)")
@@ -105,11 +103,18 @@ def _add_export(commands: argparse._SubParsersAction) -> None:
         usage=argparse.SUPPRESS,
         description="export CHECKPOINT FOLDER: a trained model as a folder that timm loads, and as ONNX.",
     )
-    parser.add_argument("checkpoint", help=CHECKPOINT_HELP)
+    _add_checkpoint(parser)
     parser.add_argument("folder", help="a new or empty folder, or an earlier export, which is replaced")
     parser.add_argument("--onnx", metavar="FILE", help="also write this ONNX file, compared with the model first")
     _add_space(parser)
     parser.set_defaults(run=_export)
+
+
+def _add_checkpoint(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "checkpoint",
+        help="results/runs/STUDY/checkpoints/KEY (its newest epoch), an epoch-NNNN folder in it, or an export",
+    )
 
 
 def _add_space(parser: argparse.ArgumentParser) -> None:
@@ -167,11 +172,17 @@ def _trial(args: argparse.Namespace) -> tuple[TrialTask, TrainingSetup]:
 
 def _epoch_line(report: TrialReport, budget: int) -> str:
     epoch = report.last
-    line = (
-        f"epoch {epoch.epoch:3}/{budget}  train loss {epoch.train_loss:.4f}  "
-        f"val loss {epoch.val_loss:.4f}  val top-1 {epoch.top1:.2f} %  {epoch.seconds:.1f} s"
-    )
-    return f"{report.note}\n{line}" if report.note else line
+    columns = [
+        f"epoch {epoch.epoch:3}/{budget}",
+        f"train loss {epoch.train_loss:.4f}",
+        f"val loss {epoch.val_loss:.4f}",
+        f"val top-1 {epoch.top1:.2f} %",
+        f"{epoch.seconds:.1f} s",
+    ]
+    line = "  ".join(columns)
+    if report.note:
+        return f"{report.note}\n{line}"
+    return line
 
 
 def _exit_code(failure: Failure) -> int:
@@ -216,8 +227,9 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _gpu_index(device: str) -> int:
-    """The N of cuda:N; cuda alone means the first GPU."""
-    return int(device.partition(":")[2] or 0)
+    """The N of cuda:N. cuda alone means the first GPU."""
+    index = device.partition(":")[2]
+    return int(index) if index else 0
 
 
 def _positive(text: str) -> int:

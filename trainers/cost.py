@@ -114,7 +114,7 @@ def measure(
     batch_size = min(recipe.micro(resources.device), recipe.batch_size // resources.ranks)
     recipe = replace(recipe, batch_size=batch_size, micro_batch=None, streamed=False)
     dataset = _random_dataset(recipe, channels, num_classes)
-    trainer = Trainer(candidate, recipe, dataset, seed=0, device=resources.device)
+    trainer = Trainer(candidate=candidate, recipe=recipe, data=dataset, seed=0, device=resources.device)
     loader = trainer.feed
     assert isinstance(loader, InMemoryLoader)
     images = loader.train_images[:batch_size]
@@ -191,10 +191,13 @@ def _peak_memory(trainer: Trainer, run: Callable[[], object]) -> int:
     trainer.optimizer.zero_grad(set_to_none=True)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
         run()
-    events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
+    all_events = profile.profiler.kineto_results.events()
+    events = [event for event in all_events if event.name() == "[memory]"]
     events.sort(key=lambda event: event.start_ns())
-    changes = [event.nbytes() for event in events]
-    held_before = sum(tensor.numel() * tensor.element_size() for tensor in _weights_and_state(trainer))
+    changes = [event.nbytes() for event in events]  # positive if allocated, negative if freed
+    held_before = 0
+    for tensor in _weights_and_state(trainer):
+        held_before += tensor.numel() * tensor.element_size()
     return held_before + int(np.cumsum(changes).max())
 
 

@@ -46,8 +46,10 @@ class Weights:
         """Eight hexadecimal digits of the candidate and of every tensor's name, type, shape and content."""
         digest = hashlib.blake2b(self.candidate.encode(), digest_size=4)
         for name, tensor in sorted(self.tensors.items()):
-            digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
-            digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+            header = f"{name}{tensor.dtype}{tuple(tensor.shape)}"
+            content = tensor.contiguous().flatten().view(torch.uint8).numpy()
+            digest.update(header.encode())
+            digest.update(content.data)
         return digest.hexdigest()
 
 
@@ -84,7 +86,8 @@ def load_shared_weights(model: nn.Module, candidate: Candidate, weights: Weights
     """
     shared: dict[str, Tensor] = {}
     given_groups = _group_tensors(weights.tensors)
-    for group, targets in _group_tensors(model.state_dict()).items():
+    target_groups = _group_tensors(model.state_dict())
+    for group, targets in target_groups.items():
         given = given_groups.get(group, {})
         if _same_mixer(group, candidate, weights) and _all_fit(model, given, targets):
             for name, target in targets.items():
@@ -95,8 +98,9 @@ def load_shared_weights(model: nn.Module, candidate: Candidate, weights: Weights
 
 def freeze(model: nn.Module, trained: set[str]) -> None:
     """Freeze every parameter that is not named in `trained`. An empty set freezes nothing."""
+    train_all = not trained
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(not trained or name in trained)
+        parameter.requires_grad_(train_all or name in trained)
 
 
 def _from_bytes(name: str, candidate: str, tensors: bytes) -> Weights:
@@ -145,8 +149,11 @@ def _all_fit(model: nn.Module, given: dict[str, Tensor], targets: dict[str, Tens
 def _fits(model: nn.Module, name: str, given: Tensor, target: Tensor) -> bool:
     """Whether the model can load `given` in place of `target`. Static keys (heads, H, W, dim) fit any token grid."""
     module, _, leaf = name.rpartition(".")
-    if leaf in getattr(model.get_submodule(module), "per_key", ()):
-        return (len(given), *given.shape[3:]) == (len(target), *target.shape[3:])
+    static_keys = getattr(model.get_submodule(module), "per_key", ())
+    if leaf in static_keys:
+        same_heads = given.shape[0] == target.shape[0]
+        same_dim = given.shape[3:] == target.shape[3:]
+        return same_heads and same_dim
     return _linear_shape(given) == _linear_shape(target)
 
 

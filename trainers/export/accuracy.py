@@ -32,13 +32,16 @@ def count_correct(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) ->
 
 def accuracy_table(counts: ClassCounts, classes: Sequence[str]) -> list[str]:
     """One line per class and one for all images, with top-1 and top-5 in percent."""
-    numbers = torch.stack([counts.images, counts.top1, counts.top5], dim=1)
-    rows = [*numbers.tolist(), numbers.sum(0).tolist()]
+    per_class = torch.stack([counts.images, counts.top1, counts.top5], dim=1)
+    over_all = per_class.sum(0)
     names = [*classes, "all"]
-    width = max(5, *(len(name) for name in names))
+    rows = [*per_class.tolist(), over_all.tolist()]
+    width = max(len(name) for name in ["class", *names])
     lines = [f"{'class':{width}}   images   top-1 %   top-5 %"]
     for name, (images, top1, top5) in zip(names, rows, strict=True):
-        lines.append(f"{name:{width}} {images:8,}  {_percent(top1, images)}  {_percent(top5, images)}")
+        top1_percent = _percent(top1, images)
+        top5_percent = _percent(top5, images)
+        lines.append(f"{name:{width}} {images:8,}  {top1_percent}  {top5_percent}")
     return lines
 
 
@@ -58,5 +61,5 @@ def _batch_counts(logits: Tensor, labels: Tensor) -> Tensor:
 
 def _percent(correct: int, images: int) -> str:
     if images == 0:
-        return f"{'-':>8}"
+        return "       -"
     return f"{100 * correct / images:8.2f}"

@@ -43,26 +43,18 @@ model = timm.create_model("local-dir:{folder}", pretrained=True).eval()
 `img_size=384` resizes the static keys to another image size. `num_classes=5` replaces the classifier by a new one.
 {user_mixers}"""
 
-_USER_MIXERS = """
-The token mixers {names} are not part of that package. Register them first, with the space file of the training.
-"""
-
 
 def model_card(
     metadata: CheckpointMetadata, scores: Scores, *, folder: str, num_params: int, user_mixers: Sequence[str]
 ) -> str:
     """The card as Markdown. `folder` is the name of the export's folder."""
-    note = ""
-    if user_mixers:
-        names = ", ".join(f"`{name}`" for name in user_mixers)
-        note = _USER_MIXERS.format(names=names)
     return _CARD.format(
         mark=MARK,
         candidate=metadata.candidate,
         placement=metadata.candidate.partition("-")[2],
         table=_table(metadata, scores, num_params),
         folder=folder,
-        user_mixers=note,
+        user_mixers=_user_mixers_note(user_mixers),
     )
 
 
@@ -89,6 +81,16 @@ def _table(metadata: CheckpointMetadata, scores: Scores, num_params: int) -> str
     for name, value in rows.items():
         lines.append(f"| {name} | {value} |")
     return "\n".join(lines)
+
+
+def _user_mixers_note(user_mixers: Sequence[str]) -> str:
+    if not user_mixers:
+        return ""
+    names = ", ".join(f"`{name}`" for name in user_mixers)
+    return (
+        f"\nThe token mixers {names} are not part of that package. "
+        "Register them first, with the space file of the training.\n"
+    )
 
 
 def _percent(top1: float | None) -> str:

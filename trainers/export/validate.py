@@ -89,8 +89,9 @@ def _normalise(batches: Batches, metadata: CheckpointMetadata, device: torch.dev
     mean = _per_channel(metadata.mean, device)
     std = _per_channel(metadata.std, device)
     for images, labels in batches:
-        floats = (images.to(device, non_blocking=True).float() - mean) / std
-        yield floats.contiguous(memory_format=torch.channels_last), labels.to(device)
+        floats = images.to(device, non_blocking=True).float()
+        normalised = (floats - mean) / std
+        yield normalised.contiguous(memory_format=torch.channels_last), labels.to(device)
 
 
 def _per_channel(values: Sequence[float], device: torch.device) -> Tensor:
@@ -102,10 +103,11 @@ def _per_channel(values: Sequence[float], device: torch.device) -> Tensor:
 def _recorded_accuracy(trained: TrainedModel, dataset: ImageDataset, img_size: int) -> list[str]:
     """A line with the test top-1 that training recorded, if it was measured on the same images."""
     metadata = trained.metadata
+    test_top1 = trained.scores.test_top1
     same_images = dataset.fingerprint == metadata.data_fingerprint and img_size == metadata.img_size
-    if not same_images or trained.scores.test_top1 is None:
+    if not same_images or test_top1 is None:
         return []
-    return [f"recorded in training: test top-1 {trained.scores.test_top1:.2f} %"]
+    return [f"recorded in training: test top-1 {test_top1:.2f} %"]
 
 
 def _require_channels(dataset: ImageDataset, metadata: CheckpointMetadata) -> None:
