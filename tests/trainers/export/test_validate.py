@@ -102,6 +102,7 @@ def test_damaged_weights_are_refused_in_one_line(folder, tmp_path, capsys):
     assert refused(capsys, str(tmp_path), "--data", folder).startswith(f"no checkpoint in {tmp_path}")
 
 
+@pytest.mark.slow  # torch waits 5 s for the worker to end
 def test_an_image_that_a_worker_cannot_decode_is_named(folder, tmp_path, capsys):
     where = write_checkpoint(
         tmp_path / "run", classes=("bright", "dark"), mean=(0.5,) * 3, std=(0.5,) * 3, streamed=True
