@@ -37,39 +37,49 @@ def decode(content: bytes, kind: type[Record], file: Folder) -> pa.Table:
     """
     try:
         verify_checksum(content)
-        parquet = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
+        source = pa.BufferReader(content)
+        parquet = pq.ParquetFile(source, page_checksum_verification=True)
         metadata = parquet.schema_arrow.metadata or {}
         version = metadata.get(b"schema_version", b"none").decode()
         if _is_readable(version):
-            table = _with_present_statuses(parquet.read(), version)
+            table = parquet.read()
+            table = _with_present_statuses(table, version)
             table = _with_all_columns(table, schema(kind))
             _check_names(table, file.name)
             return table
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
-        raise ValueError(f"{file} is damaged ({str(error).splitlines()[0]}): remove it and run again") from error
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{file} is damaged ({reason}): remove it and run again") from error
     raise NewerSchemaError(f"{file} has schema version {version}, this code reads {SCHEMA_VERSION} and older")
 
 
 def _is_readable(version: str) -> bool:
     """Whether the first number of a schema version, such as 1 of "1.7", is not above this code's."""
-    major = version.partition(".")[0]
+    major = _major(version)
     return major.isdecimal() and int(major) <= int(SCHEMA_VERSION)
+
+
+def _major(version: str) -> str:
+    return version.partition(".")[0]
 
 
 def _with_present_statuses(table: pa.Table, version: str) -> pa.Table:
     """In schema version 1, "stopped" was the status of trials that are now called "paused"."""
-    if version.partition(".")[0] != "1" or "status" not in table.column_names:
+    if _major(version) != "1" or "status" not in table.column_names:
         return table
     status = table["status"]
-    renamed = pc.if_else(pc.equal(status, "stopped"), "paused", status)
-    return table.set_column(table.column_names.index("status"), "status", renamed)
+    is_paused = pc.equal(status, "stopped")
+    renamed = pc.if_else(is_paused, "paused", status)
+    index = table.column_names.index("status")
+    return table.set_column(index, "status", renamed)
 
 
 def _with_all_columns(table: pa.Table, wanted: pa.Schema) -> pa.Table:
     """The columns of `wanted`, in its order; KeyError for a missing one that may not be null."""
     for column in wanted:
         if column.name not in table.column_names and column.nullable:
-            table = table.append_column(column.name, pa.nulls(len(table), column.type))
+            nulls = pa.nulls(len(table), column.type)
+            table = table.append_column(column.name, nulls)
     return table.select(wanted.names).cast(wanted)
 
 

@@ -35,8 +35,12 @@ class Progress:
         self.total = total
         self.seconds_between_lines = seconds_between_lines
         self.live_rows = live_rows
-        self.records = {record.key: record for record in known}
-        self.shown_keys = {key for key, record in self.records.items() if record.status != "running"}
+        self.records: dict[str, TrialRecord] = {}
+        self.shown_keys: set[str] = set()  # trials that have ended, or began since
+        for record in known:
+            self.records[record.key] = record
+            if record.status != "running":
+                self.shown_keys.add(record.key)
         self._last_line = time.monotonic()
         self._live = Live(console=self.console, auto_refresh=False) if self.console.is_terminal else None
 
@@ -56,9 +60,9 @@ class Progress:
         if self._live:
             self._live.update(self._table(), refresh=True)
             return
-        line_is_due = time.monotonic() - self._last_line > self.seconds_between_lines
-        if record.status != "running" or line_is_due:
-            self._last_line = time.monotonic()
+        now = time.monotonic()
+        if record.status != "running" or now - self._last_line > self.seconds_between_lines:
+            self._last_line = now
             self.print(f"{self._summary()}  |  {_describe(record)}")
 
     def print(self, line: str) -> None:
@@ -81,7 +85,8 @@ class Progress:
         trained = [record for record in self.records.values() if record.epoch]
         if not trained:
             return "starting"
-        seconds_per_epoch = sum(record.seconds for record in trained) / sum(record.epoch for record in trained)
+        epochs_trained = sum(record.epoch for record in trained)
+        seconds_per_epoch = sum(record.seconds for record in trained) / epochs_trained
         epochs_left = [trained[0].budget] * (self.total - len(self.records))  # of trials that are still to come
         at_a_time = 0
         for record in self.records.values():
@@ -91,7 +96,8 @@ class Progress:
         side_by_side = sum(epochs_left) / max(1, at_a_time)
         longest = max(epochs_left, default=0)  # one trial cannot be shared out
         seconds = int(seconds_per_epoch * max(side_by_side, longest))
-        return f"about {seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} left"
+        hours, rest = divmod(seconds, 3600)
+        return f"about {hours}:{rest // 60:02}:{rest % 60:02} left"
 
     def _table(self) -> Table:
         table = Table(title=self._summary(), title_justify="left", header_style="bold", box=None, pad_edge=False)

@@ -35,14 +35,18 @@ class Recorder:
         self.max_process_deaths = max_process_deaths
         self.records = {record.key: record for record in records}
         self.process_deaths: Counter[str] = Counter()
-        stored_curves = {key: rows.tolist() for key, rows in study.epochs().groupby("key")["top1"]}
-        self.curves: dict[str, list[float]] = {key: stored_curves.get(key, []) for key in self.records}
+        self.curves: dict[str, list[float]] = {key: [] for key in self.records}
+        epochs = study.epochs()
+        for key, top1 in zip(epochs["key"], epochs["top1"], strict=True):
+            if key in self.curves:
+                self.curves[key].append(top1)
 
     def add(self, record: TrialRecord) -> None:
         """Take in a trial that the study has not held so far, and number it after all others."""
-        numbers = [other.number or 0 for other in self.records.values()]
-        number = max(numbers, default=-1) + 1
-        self.records[record.key] = replace(record, number=number)
+        highest = -1
+        for other in self.records.values():
+            highest = max(highest, other.number or 0)
+        self.records[record.key] = replace(record, number=highest + 1)
         self.curves[record.key] = []
 
     def unfinished(self) -> list[TrialRecord]:
@@ -51,7 +55,8 @@ class Recorder:
 
     def on_start(self, key: str) -> None:
         """The trial has a process."""
-        self._write(replace(self.records[key], status="running", error=None))
+        record = self.records[key]
+        self._write(replace(record, status="running", error=None))
 
     def on_report(self, record: TrialRecord, epochs: Sequence[EpochRecord], note: str | None = None) -> None:
         """The trial has completed an epoch.
@@ -69,20 +74,24 @@ class Recorder:
 
     def on_end(self, key: str, status: str) -> None:
         """The trial has ended as `done`, `paused`, `stopped` or `diverged`."""
-        self._write(replace(self.records[key], status=status))
+        record = self.records[key]
+        self._write(replace(record, status=status))
 
     def on_failure(self, key: str, message: str, traceback: str = "") -> None:
         """The trial failed: `message` (one line) goes into its row, the traceback into the study's `errors/`."""
+        text = traceback or message
         errors = self.study.folder / "errors"
         errors.make()
-        errors.write(f"{key}.txt", (traceback or message).encode())
-        self._write(replace(self.records[key], status="failed", error=message))
+        errors.write(f"{key}.txt", text.encode())
+        record = self.records[key]
+        self._write(replace(record, status="failed", error=message))
 
     def on_process_death(self, key: str, how: str) -> None:
         """The process or node of the trial is gone, in the way `how`; the trial resumes unless that keeps happening."""
         self.process_deaths[key] += 1
-        if self.process_deaths[key] == self.max_process_deaths:
-            self.on_failure(key, f"{how} {self.max_process_deaths} times")
+        deaths = self.process_deaths[key]
+        if deaths == self.max_process_deaths:
+            self.on_failure(key, f"{how} {deaths} times")
             return
         record = self.records[key]
         self._print(record, f"{how}; goes on from epoch {record.epoch}")

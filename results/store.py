@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from results.parquet_file import ALL_ROWS, decode, encode
-from results.records import ENDED, TABLES, Record, schema
+from results.records import ENDED, TABLES, Record, TrialRecord, schema
 from results.settings import StudySettings, is_study_name
 from storage.folder import Folder
 from storage.lock import study_lock
@@ -36,7 +36,7 @@ class Study:
 
     def begin(self, settings: StudySettings) -> None:
         """Write what the study is run with; ValueError with the difference if it holds trials of other settings."""
-        trained = any((self.folder / "trials").names(".parquet"))
+        trained = (self.folder / "trials").names(".parquet")
         before = self.settings() if self.folder.exists("study.json") else settings
         differences = before.differences(settings)
         if trained and differences:
@@ -74,8 +74,8 @@ class Study:
 
     def records(self, kind: type[R]) -> list[R]:
         """All rows of the table of `kind`; ValueError names a file that cannot be read."""
-        table = next(name for name, record in TABLES.items() if record is kind)
-        return [kind(**row) for row in self._table(table).to_pylist()]
+        rows = self._table(_table_of(kind)).to_pylist()
+        return [kind(**row) for row in rows]
 
     def publish(self, root: str | Path | Folder = "results/recorded") -> Study:
         """Copy the rows to a study of the same name under `root`, in one file a table, and return that study.
@@ -84,9 +84,9 @@ class Study:
         """
         published = Study(self.name, root)
         settings = self.settings()
-        running = (self.trials()["status"] == "running").sum()
+        running = [record for record in self.records(TrialRecord) if record.status == "running"]
         if running:
-            raise ValueError(f"{running} trials of study {self.name!r} are not finished: run its command again")
+            raise ValueError(f"{len(running)} trials of study {self.name!r} are not finished: run its command again")
         for table in TABLES:
             (published.folder / table).make()
         if published.folder.exists("study.json"):  # published before, perhaps by another version of the code
@@ -103,7 +103,8 @@ class Study:
 
     def epochs(self) -> pd.DataFrame:
         """One row per trial and epoch (EpochRecord), sorted by trial and epoch."""
-        return self._table("epochs").to_pandas().sort_values(["key", "epoch"], ignore_index=True)
+        epochs = self._table("epochs").to_pandas()
+        return epochs.sort_values(["key", "epoch"], ignore_index=True)
 
     def costs(self) -> pd.DataFrame:
         """One row per candidate and device (CostRecord)."""
@@ -112,19 +113,27 @@ class Study:
     def ended(self) -> pd.DataFrame:
         """The trials that need no further training: done, paused, stopped or diverged."""
         trials = self.trials()
-        return trials[trials["status"].isin(ENDED)]
+        has_ended = trials["status"].isin(ENDED)
+        return trials[has_ended]
 
     def read(self, table: str, files: Sequence[str]) -> pa.Table:
         """The rows in these files of a table; ValueError names one that cannot be read."""
         folder = self.folder / table
         kind = TABLES[table]
+        contents = _read_all(folder, files)
         tables = [schema(kind).empty_table()]
-        for file, content in zip(files, _read_all(folder, files), strict=True):
-            tables.append(decode(content, kind, folder / file))
+        for file, content in zip(files, contents, strict=True):
+            table_of_file = decode(content, kind, folder / file)
+            tables.append(table_of_file)
         return pa.concat_tables(tables)
 
     def _table(self, table: str) -> pa.Table:
-        return self.read(table, (self.folder / table).names(".parquet"))
+        files = (self.folder / table).names(".parquet")
+        return self.read(table, files)
+
+
+def _table_of(kind: type) -> str:
+    return next(table for table, row_class in TABLES.items() if row_class is kind)
 
 
 def _order(record: Record) -> tuple[str, int]:

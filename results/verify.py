@@ -27,8 +27,11 @@ class Findings:
     disagreements: list[str]  # a line for each trial whose rows contradict each other
 
     def __str__(self) -> str:
-        lines = [f"put aside in quarantine/: {line}" for line in self.damaged]
-        lines += [f"the next run repairs: {line}" for line in self.disagreements]
+        lines = []
+        for line in self.damaged:
+            lines.append(f"put aside in quarantine/: {line}")
+        for line in self.disagreements:
+            lines.append(f"the next run repairs: {line}")
         lines.append(f"{self.sound} files are sound, {len(self.damaged)} were put aside")
         return "\n".join(lines)
 
@@ -71,8 +74,9 @@ def _items(study: Study) -> Iterator[_Item]:
             yield _Item((table,), name, partial(study.read, table, [name]))
     checkpoints = study.folder / "checkpoints"
     for trial in checkpoints.folders():
-        for epoch in (checkpoints / trial).folders():
-            check = partial(_check_checkpoint, checkpoints / trial / epoch)
+        folder = checkpoints / trial
+        for epoch in folder.folders():
+            check = partial(_check_checkpoint, folder / epoch)
             yield _Item(("checkpoints", trial), epoch, check)
 
 
@@ -93,8 +97,12 @@ def _problem(item: _Item) -> str | None:
 def _check_checkpoint(folder: Folder) -> None:
     """ValueError unless its files have the digests that its JSON was written with."""
     try:
-        digests = json.loads(folder.read("trainer.json"))["digests"]
-        changed = [name for name in digests if digest(folder.read(name)) != digests[name]]
+        trainer = json.loads(folder.read("trainer.json"))
+        changed = []
+        for name, written in trainer["digests"].items():
+            content = folder.read(name)
+            if digest(content) != written:
+                changed.append(name)
     except (KeyError, TypeError, AttributeError, ValueError, FileNotFoundError) as error:
         raise ValueError(f"{folder} is no whole checkpoint ({error})") from error
     if changed:

@@ -20,8 +20,6 @@ from dataclasses import asdict, dataclass, fields, replace
 from storage.folder import Folder
 from storage.owner import Owner, StudyBusyError
 
-LEASE_NAME = ".lock"
-
 
 @dataclass(frozen=True)
 class LeaseTiming:
@@ -51,9 +49,10 @@ class LeaseContent(Owner):
 class Lease:
     """This process's lease on a study. A thread renews it."""
 
-    def __init__(self, study: str, folder: Folder) -> None:
+    def __init__(self, study: str, folder: Folder, name: str = ".lock") -> None:
         self.study = study
         self.folder = folder
+        self.name = name
         self.content = LeaseContent(**asdict(Owner.this_process()), token=uuid.uuid4().hex, beat=0.0)
         self.released = threading.Event()
         self.renewing = threading.Thread(target=self._renew, daemon=True)
@@ -87,19 +86,19 @@ class Lease:
         with suppress(OSError):
             found = self._read()
             if found and self._is_ours(found):
-                self.folder.remove(LEASE_NAME)
+                self.folder.remove(self.name)
 
     def _read(self) -> LeaseContent | None:
         """The lease that is there, this process's or another's; None if there is none that can be read."""
         try:
-            content = json.loads(self.folder.read(LEASE_NAME))
+            content = json.loads(self.folder.read(self.name))
             return LeaseContent(**{field.name: content[field.name] for field in fields(LeaseContent)})
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
     def _write(self) -> None:
         renewed = replace(self.content, beat=time.time())
-        self.folder.write(LEASE_NAME, json.dumps(asdict(renewed)).encode())
+        self.folder.write(self.name, json.dumps(asdict(renewed)).encode())
 
     def _is_ours(self, found: LeaseContent) -> bool:
         return found.token == self.content.token

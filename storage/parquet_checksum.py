@@ -11,7 +11,6 @@ import pyarrow as pa
 from storage.digest import digest
 
 MARKER = b"blake2b:"
-DIGEST_BYTES = 16
 
 
 def add_checksum(content: bytes | pa.Buffer) -> bytes:
@@ -24,12 +23,13 @@ def add_checksum(content: bytes | pa.Buffer) -> bytes:
 def verify_checksum(content: bytes) -> None:
     """ValueError if a file with a checksum has changed. A file without one (of an older version) is accepted."""
     footer = _footer_start(content)
-    marker = footer - DIGEST_BYTES - len(MARKER)
+    checksum = footer - 16
+    marker = checksum - len(MARKER)
     if marker < 0 or not content.startswith(MARKER, marker):
         return
-    stored = content[footer - DIGEST_BYTES : footer]
+    stored = content[checksum:footer]
     plain = content[:marker] + content[footer:]
-    if bytes.fromhex(digest(plain)) != stored:
+    if stored.hex() != digest(plain):
         raise ValueError("its bytes are not those that were written")
 
 

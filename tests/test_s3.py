@@ -136,6 +136,7 @@ def start(images, s3):
     return subprocess.Popen([*command, "--storage", s3], cwd=ROOT, **pipes)
 
 
+@pytest.mark.slow
 def test_a_killed_search_is_finished_by_the_same_command(images, s3):
     study = Study("two", s3)
     process = start(images, s3)

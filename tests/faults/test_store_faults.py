@@ -9,6 +9,7 @@ import subprocess
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 
@@ -42,8 +43,8 @@ def writes():
             yield ("trials", f"k{trial}", [row(trial, epoch)])
 
 
-def write_all(study, acknowledge=lambda number: None):
-    for number, (table, key, records) in enumerate(writes()):
+def write_all(study, acknowledge=lambda number: None, count=WRITES):
+    for number, (table, key, records) in enumerate(islice(writes(), count)):
         study.write(table, key, records)
         acknowledge(number)
 
@@ -67,13 +68,13 @@ def possible(before, acknowledged):
     return allowed
 
 
-def killed(study, how):
+def killed(study, how, count=WRITES):
     """Write in a process of its own that dies as `how` makes it; how many writes it acknowledged, and its exit code."""
     listen, tell = os.pipe()
     if (child := os.fork()) == 0:
         with suppress(BaseException):
             how()
-            write_all(study, lambda number: os.write(tell, b"."))
+            write_all(study, lambda number: os.write(tell, b"."), count)
             os._exit(0)
         os._exit(1)
     os.close(tell)
@@ -137,23 +138,24 @@ def empty(tmp_path):
     return study
 
 
-def test_killed_at_every_single_operation(tmp_path):
-    """Until a run is clean: each of its 12 writes opens, writes, flushes, syncs, replaces, and syncs the folder."""
+@pytest.mark.parametrize("count", [2, pytest.param(WRITES, marks=pytest.mark.slow)])
+def test_killed_at_every_single_operation(tmp_path, count):
+    """Until a run is clean: each of its writes opens, writes, flushes, syncs, replaces, and syncs the folder."""
     for number in range(1, 1000):
         study = Study("s", tmp_path / str(number))
         with study.owned():
             pass
-        acknowledged, code = killed(study, lambda number=number: die_at(number))
+        acknowledged, code = killed(study, lambda number=number: die_at(number), count)
         if code == 0:
             break
         assert code == -signal.SIGKILL
         assert_nothing_lost(study, acknowledged)
         write_all(study)
         assert_nothing_lost(study, WRITES)
-    assert number == 7 * WRITES + 1
+    assert number == 7 * count + 1
 
 
-@pytest.mark.parametrize("times", [200, pytest.param(5000, marks=NIGHTLY)])
+@pytest.mark.parametrize("times", [pytest.param(200, marks=pytest.mark.slow), pytest.param(5000, marks=NIGHTLY)])
 def test_killed_at_random_times(empty, times):
     draw = random.Random(0)  # noqa: S311
     start = time.monotonic()
@@ -261,7 +263,7 @@ def fill(study):
     return 0
 
 
-@pytest.mark.parametrize("seconds", [5, pytest.param(60, marks=NIGHTLY)])
+@pytest.mark.parametrize("seconds", [1, pytest.param(5, marks=pytest.mark.slow), pytest.param(60, marks=NIGHTLY)])
 def test_readers_never_see_half_a_row_while_rows_are_written(empty, seconds):
     write_all(empty)
     if (child := os.fork()) == 0:

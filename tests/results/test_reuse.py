@@ -1,24 +1,17 @@
 """What is taken over from other studies."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 
 from orchestrate import parser
 from orchestrator.plan import make_plan
-from results.records import EpochRecord, TrialRecord
+from results.records import TrialRecord
 from results.reuse import import_trials
 from results.store import Study
-from tests.support.studies import trial_record
+from tests.support.studies import epoch_record, trial_record
 
 DONE = {"status": "done", "epoch": 2, "code": "1"}
-
-
-def epoch(key, number):
-    at = datetime(2026, 1, 1, tzinfo=UTC)
-    row = {"train_loss": 1.0, "val_loss": 1.0, "top1": 90.0, "lr": 1.0, "seconds": 1.0, "finished_at": at}
-    return EpochRecord(key=key, candidate="c", seed=0, epoch=number, **row)
 
 
 @pytest.fixture
@@ -33,7 +26,7 @@ def other(study):
 def trained(study, **changes):
     record = trial_record(**{"study": study.name, "published": False, **DONE, **changes})
     study.write("trials", record.key, [record])
-    study.write("epochs", record.key, [epoch(record.key, 1), epoch(record.key, 2)])
+    study.write("epochs", record.key, [epoch_record(record.key, 1), epoch_record(record.key, 2)])
     return record
 
 
