@@ -25,7 +25,9 @@ class Backbone:
 
         ValueError if the stem leaves no token.
         """
-        height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
+        if isinstance(img_size, int):
+            img_size = (img_size, img_size)
+        height, width = img_size
         rows = self._after_stem(height)
         columns = self._after_stem(width)
         if min(rows, columns) < 1:
@@ -45,9 +47,23 @@ class Backbone:
 BACKBONES = {
     spec.name: spec
     for spec in (
-        Backbone("caformer_s18", depths=(3, 3, 9, 3), dims=(64, 128, 320, 512)),
-        Backbone("caformer_b36", depths=(3, 12, 18, 3), dims=(128, 256, 512, 768)),
+        Backbone(
+            "caformer_s18",
+            depths=(3, 3, 9, 3),
+            dims=(64, 128, 320, 512),
+        ),
+        Backbone(
+            "caformer_b36",
+            depths=(3, 12, 18, 3),
+            dims=(128, 256, 512, 768),
+        ),
         # Ours, for images of 32 pixels: a stem of stride 2 leaves 16, 8, 4 and 2 tokens a side.
-        Backbone("caformer_micro", depths=(1, 1, 2, 1), dims=(16, 32, 64, 96), head_dim=16, stem=(3, 2, 1)),
+        Backbone(
+            "caformer_micro",
+            depths=(1, 1, 2, 1),
+            dims=(16, 32, 64, 96),
+            head_dim=16,
+            stem=(3, 2, 1),
+        ),
     )
 }

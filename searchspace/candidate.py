@@ -35,14 +35,15 @@ class Stage:
 
     def __post_init__(self) -> None:
         if self.mixer not in MIXERS:
-            raise ValueError(f"unknown token mixer {self.mixer!r}, expected one of {', '.join(MIXERS)}")
+            known = ", ".join(MIXERS)
+            raise ValueError(f"unknown token mixer {self.mixer!r}, expected one of {known}")
         if self.num_heads is not None and self.num_heads < 1:
             raise ValueError(f"{self.num_heads} heads, expected 1 or more")
         defaults = MIXERS[self.mixer]
         for switch in SWITCHES:
-            value = getattr(self, switch.name)
-            if switch.name not in defaults or value == defaults[switch.name]:
-                object.__setattr__(self, switch.name, switch.unset)
+            name = switch.name
+            if name not in defaults or getattr(self, name) == defaults[name]:
+                object.__setattr__(self, name, switch.unset)
 
     def __str__(self) -> str:
         words = [self.mixer]
@@ -62,9 +63,10 @@ class Stage:
             if found is None:
                 raise ValueError(f"unknown switch {spelled!r} in {text!r}, expected {switches.expected()}")
             switch, value = found
-            if switch.name in values:
+            name = switch.name
+            if name in values:
                 raise ValueError(f"{text!r} says something twice, expected each switch once")
-            values[switch.name] = value
+            values[name] = value
         return cls(mixer, **values)
 
     def changed_switches(self) -> dict[str, Any]:
@@ -90,7 +92,8 @@ class Candidate:
 
     def __post_init__(self) -> None:
         if self.backbone not in BACKBONES:
-            raise ValueError(f"unknown backbone {self.backbone!r}, expected one of {', '.join(BACKBONES)}")
+            known = ", ".join(BACKBONES)
+            raise ValueError(f"unknown backbone {self.backbone!r}, expected one of {known}")
         if len(self.stages) != NUM_STAGES:
             raise ValueError(f"{len(self.stages)} stages, expected {NUM_STAGES}")
         stages = map(_canonical, self.stages, self.spec.dims, self.spec.num_heads)
@@ -148,8 +151,10 @@ class Candidate:
         """
         sizes = zip(self.stages, self.num_heads, self.spec.grids(img_size), strict=True)
         for number, (stage, heads, (height, width)) in enumerate(sizes, 1):
-            map_bytes = 4 * heads * (height * width) ** 2
-            if stage.mixer == "cska" and stage.softmax and map_bytes > map_limit:
+            has_map = stage.mixer == "cska" and stage.softmax
+            num_tokens = height * width
+            map_bytes = 4 * heads * num_tokens**2
+            if has_map and map_bytes > map_limit:
                 return (
                     f"{self}: stage {number}: a CSKA map of {map_bytes / 2**20:.0f} MiB an image and layer "
                     f"at {img_size} px, above the bound of {map_limit / 2**20:.0f} MiB"
@@ -160,16 +165,23 @@ class Candidate:
 def _canonical(stage: Stage, dim: int, default_heads: int) -> Stage:
     """`stage` without the head count and the head dim that it would also have if it did not name them."""
     heads = stage.num_heads or default_heads
+    num_heads = stage.num_heads
+    if num_heads == default_heads:
+        num_heads = None
     head_dim = stage.head_dim
     if head_dim is not None and head_dim * heads == dim:
         head_dim = None
-    return replace(stage, num_heads=None if heads == default_heads else heads, head_dim=head_dim)
+    return replace(stage, num_heads=num_heads, head_dim=head_dim)
 
 
 def _misfit(stage: Stage, dim: int, heads: int) -> str | None:
     """Why this many heads do not fit a stage of `dim` channels, or None if they do."""
-    if not stage.head_dim and "num_heads" in MIXERS[stage.mixer] and dim % heads:
-        return f"{dim} channels do not divide into {heads} heads"
-    if not stage.query and stage.head_dim and heads * stage.head_dim != dim:
+    has_heads = "num_heads" in MIXERS[stage.mixer]
+    if stage.head_dim is None:
+        if has_heads and dim % heads:
+            return f"{dim} channels do not divide into {heads} heads"
+        return None
+    inner_dim = heads * stage.head_dim
+    if not stage.query and inner_dim != dim:
         return f"without q, {heads} heads of {stage.head_dim} must make {dim} channels"
     return None

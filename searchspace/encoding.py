@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,16 +17,19 @@ def encode(candidates: Sequence[Candidate]) -> tuple[list[tuple[int, ...]], tupl
     whose mixer has no heads gets the backbone's own count, so that a choice of mixers alone is one axis a stage.
     """
     rows = [_values(candidate) for candidate in candidates]
-    ordered_fields = [False, *(switch.ordered for switch in SWITCHES)]
-    levels_by_axis = []
+    columns = zip(*rows, strict=True)
+    ordered_columns = itertools.cycle([False, *(switch.ordered for switch in SWITCHES)])  # the mixer comes first
+    axes = []
     ordered_axes = []
-    for index, column in enumerate(zip(*rows, strict=True)):
+    for column, ordered in zip(columns, ordered_columns, strict=False):
         values = sorted(set(column))
-        if len(values) > 1:
-            level_of = {value: level for level, value in enumerate(values)}
-            levels_by_axis.append([level_of[value] for value in column])
-            ordered_axes.append(ordered_fields[index % len(ordered_fields)])
-    return list(zip(*levels_by_axis, strict=True)), tuple(ordered_axes)
+        if len(values) == 1:
+            continue
+        level_of = {value: level for level, value in enumerate(values)}
+        axes.append([level_of[value] for value in column])
+        ordered_axes.append(ordered)
+    levels = list(zip(*axes, strict=True))
+    return levels, tuple(ordered_axes)
 
 
 def _values(candidate: Candidate) -> list[Any]:
@@ -34,6 +38,10 @@ def _values(candidate: Candidate) -> list[Any]:
     for stage, heads in zip(candidate.stages, candidate.num_heads, strict=True):
         values.append(stage.mixer)
         for switch in SWITCHES:
-            value = heads if switch.name == "num_heads" else getattr(stage, switch.name)
-            values.append(switch.encoded_unset if value is None else value)
+            value = getattr(stage, switch.name)
+            if switch.name == "num_heads":
+                value = heads
+            elif value is None:
+                value = switch.encoded_unset
+            values.append(value)
     return values

@@ -31,7 +31,12 @@ class SelfAttention(Attention):
         return self.proj_drop(self.proj(o_BND))
 
 
-MIXER_CLASSES: dict[str, type[nn.Module]] = {"dwconv": SepConv, "ska": SKA, "cska": CSKA, "attn": SelfAttention}
+MIXER_CLASSES: dict[str, type[nn.Module]] = {
+    "dwconv": SepConv,  # a depthwise convolution of 7 x 7 between two pointwise ones
+    "ska": SKA,
+    "cska": CSKA,
+    "attn": SelfAttention,
+}
 
 
 def register_mixer(name: str, *switches: str) -> Callable[[type[nn.Module]], type[nn.Module]]:
@@ -42,7 +47,8 @@ def register_mixer(name: str, *switches: str) -> Callable[[type[nn.Module]], typ
     that is taken or cannot be spelled, and for an unknown switch.
     """
     if name in MIXERS or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise ValueError(f"token mixer {name!r}, expected a lower-case word other than {', '.join(MIXERS)}")
+        taken = ", ".join(MIXERS)
+        raise ValueError(f"token mixer {name!r}, expected a lower-case word other than {taken}")
     unset = {switch.name: switch.unset for switch in SWITCHES}
     unknown = sorted(set(switches) - set(unset))
     if unknown:

@@ -1,4 +1,4 @@
-"""Search spaces: named sets of candidates that can be iterated, counted, sampled and decoded. No torch here.
+"""Search spaces: named sets of candidates that can be iterated, counted, sampled and checked. No torch here.
 
 The spaces of the paper are in paper_spaces.py; those of users are read by user_space.py.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
@@ -58,7 +58,7 @@ class SearchSpace:
         object.__setattr__(self, "published", tuple(self.published))
         if len(self.choices) != NUM_STAGES:
             raise ValueError(f"space {self.name!r} has choices for {len(self.choices)} stages, expected {NUM_STAGES}")
-        for number, options in enumerate(self.options, 1):
+        for number, options in enumerate(self._options, 1):
             if not options:
                 raise ValueError(f"space {self.name!r} has no choice for stage {number}")
 
@@ -81,34 +81,31 @@ class SearchSpace:
 
     def required_candidates(self) -> list[Candidate]:
         """The published candidates and the baseline of all others, each once."""
-        return list(dict.fromkeys([*self.published_candidates(), self.baseline_candidate]))
+        candidates = self.published_candidates()
+        if self.baseline_candidate not in candidates:
+            candidates.append(self.baseline_candidate)
+        return candidates
 
     @property
     def baseline_candidate(self) -> Candidate:
         """The candidate that those which are not published are compared with."""
         return self._candidate(self.baseline)
 
-    def decode(self, choice: Sequence[int]) -> Candidate:
-        """The candidate at one index into each stage's `options`; ValueError if an index is out of range."""
-        sizes = list(map(len, self.options))
-        complete = len(choice) == len(sizes)
-        if not complete or not all(0 <= index < size for index, size in zip(choice, sizes, strict=True)):
-            raise ValueError(f"choice {tuple(choice)} of space {self.name!r}, expected one index below each of {sizes}")
-        stages = [options[index] for options, index in zip(self.options, choice, strict=True)]
-        return Candidate(self.backbone, tuple(stages))
-
     def __iter__(self) -> Iterator[Candidate]:
         published = dict.fromkeys(self.published_candidates())
         yield from published
-        for stages in itertools.product(*self.options):
+        for stages in itertools.product(*self._options):
             candidate = Candidate(self.backbone, stages)
             if candidate not in published:
                 yield candidate
 
     def __len__(self) -> int:
-        combinations = math.prod(map(len, self.options))
-        others = [candidate for candidate in self.published_candidates() if not self._is_combination(candidate)]
-        return combinations + len(others)
+        sizes = map(len, self._options)
+        number = math.prod(sizes)
+        for candidate in self.published_candidates():
+            if not self._is_combination(candidate):
+                number += 1
+        return number
 
     def __contains__(self, candidate: Candidate) -> bool:
         if candidate.backbone != self.backbone:
@@ -119,31 +116,33 @@ class SearchSpace:
         """The candidates that cannot be built or are too large at `img_size` pixels, each with the reason."""
         return _problems(self, img_size)
 
-    def sample(self, number: int, img_size: int, seed: int = 0) -> list[Candidate]:
-        """`number` candidates without problems, other than the required ones: the first of a random order.
+    def sample(self, number: int, img_size: int) -> list[Candidate]:
+        """`number` random candidates without problems, other than the required ones.
 
-        `seed` fixes the order, so that a larger sample begins with the smaller one. ValueError if there are too few.
+        They are the first of a fixed random order, so that a larger sample begins with the smaller one. ValueError if
+        there are too few.
         """
         excluded = {*self.required_candidates(), *self.problems(img_size)}
         candidates = [candidate for candidate in self if candidate not in excluded]
         if number > len(candidates):
-            raise ValueError(
-                f"{number} trials beyond the published ones, but space {self.name!r} has {len(candidates)}"
-            )
-        random.Random(seed).shuffle(candidates)  # noqa: S311
+            available = len(candidates)
+            raise ValueError(f"{number} trials beyond the published ones, but space {self.name!r} has {available}")
+        random.Random(0).shuffle(candidates)  # noqa: S311
         return candidates[:number]
 
     @cached_property
-    def options(self) -> list[list[Stage]]:
+    def _options(self) -> list[list[Stage]]:
         """The different choices of each stage; which are different depends on the backbone's head counts."""
         options: list[list[Stage]] = []
         for index, choices in enumerate(self.choices):
             different: dict[Stage, None] = {}
             for choice in choices:
-                placement = ["dwconv"] * NUM_STAGES
-                placement[index] = choice
-                for _, candidate in self._expanded("-".join(placement)):
-                    different[candidate.stages[index]] = None
+                stages = ["dwconv"] * NUM_STAGES
+                stages[index] = choice
+                placement = "-".join(stages)
+                for _, candidate in self._expanded(placement):
+                    stage = candidate.stages[index]
+                    different[stage] = None
             options.append(list(different))
         return options
 
@@ -151,7 +150,8 @@ class SearchSpace:
         """The candidates that a placement with `h*` and `d*` stands for, each with the head count in place of `h*`."""
         spec = BACKBONES[self.backbone]
         placement = placement.replace("d*", f"d{spec.head_dim}")
-        dims = [dim for stage, dim in zip(placement.split("-"), spec.dims, strict=False) if "h*" in stage]
+        stages = placement.split("-")
+        dims = [dim for stage, dim in zip(stages, spec.dims, strict=False) if "h*" in stage]
         if not dims:
             return [(None, self._candidate(placement))]
         if len(dims) > 1:
@@ -159,7 +159,8 @@ class SearchSpace:
         candidates: list[tuple[int | None, Candidate]] = []
         heads = 1
         while dims[0] % heads == 0:
-            candidates.append((heads, self._candidate(placement.replace("h*", f"h{heads}"))))
+            candidate = self._candidate(placement.replace("h*", f"h{heads}"))
+            candidates.append((heads, candidate))
             heads *= 2
         return candidates
 
@@ -168,13 +169,14 @@ class SearchSpace:
 
     def _is_combination(self, candidate: Candidate) -> bool:
         """Whether the candidate combines choices of the stages, as a published one need not."""
-        return all(stage in options for stage, options in zip(candidate.stages, self.options, strict=True))
+        return all(stage in options for stage, options in zip(candidate.stages, self._options, strict=True))
 
 
 @cache
 def _problems(space: SearchSpace, img_size: int) -> dict[Candidate, str]:
     problems: dict[Candidate, str] = {}
-    for candidate in dict.fromkeys([*space.required_candidates(), *space]):
+    # The baseline need not be in the space. A candidate that occurs twice keeps its first place.
+    for candidate in (*space.required_candidates(), *space):
         reason = candidate.problem() or candidate.too_large(img_size)
         if reason:
             problems[candidate] = reason

@@ -33,6 +33,7 @@ class StaticKeyMixer(Attention):
         dim: int,
         num_heads: int,
         grid: tuple[int, int],
+        *,
         head_dim: int | None = None,
         query: bool = True,
         scale: bool = True,
@@ -68,10 +69,13 @@ class StaticKeyMixer(Attention):
 
     def forward(self, x_BND: Tensor) -> Tensor:
         B, N, _ = x_BND.shape
-        if self.num_tokens != N:
-            raise ValueError(f"{N} tokens, expected the {self.grid[0]} x {self.grid[1]} grid this mixer was built for")
+        height, width = self.grid
+        if height * width != N:
+            raise ValueError(f"{N} tokens, expected the {height} x {width} grid this mixer was built for")
         v_BNhd = self.v(x_BND).view(B, N, self.num_heads, self.head_dim)
-        o_BhNd = self.mix(self.q(x_BND), v_BNhd.transpose(1, 2))
+        v_BhNd = v_BNhd.transpose(1, 2)
+        q_BND = self.q(x_BND)
+        o_BhNd = self.mix(q_BND, v_BhNd)
         o_BND = o_BhNd.transpose(1, 2).flatten(2)
         return self.proj_drop(self.proj(o_BND))
 
@@ -81,24 +85,29 @@ class StaticKeyMixer(Attention):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         for name in self.per_key:
-            loaded = state_dict.get(prefix + name)
+            key = prefix + name
+            loaded = state_dict.get(key)
             parameter = getattr(self, name)
-            # torch itself refuses what is missing, or has other heads or channels.
-            if loaded is not None and parameter is not None and _same_but_for_grid(loaded, parameter):
-                state_dict[prefix + name] = self._resized(loaded)
+            if loaded is None or parameter is None:
+                continue
+            # With other heads or channels it is left to torch, which refuses it.
+            if _same_but_for_grid(loaded, parameter):
+                state_dict[key] = self._resized(loaded)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _resized(self, loaded_hHW: Tensor) -> Tensor:
         """A parameter of a model with another grid, interpolated to this one as timm does with position embeddings."""
-        old_grid = tuple(loaded_hHW.shape[1:3])
-        if old_grid == self.grid:
+        height, width = loaded_hHW.shape[1:3]
+        if (height, width) == self.grid:
             return loaded_hHW
         other_dims = loaded_hHW.shape[3:]
         flat_HWC = loaded_hHW.movedim(0, 2).flatten(2)
         resized_HWC = resample_abs_pos_embed_nhwc(flat_HWC, list(self.grid))[0]
         resized_hHW = resized_HWC.view(*self.grid, self.num_heads, *other_dims).movedim(2, 0)
         # Without softmax the output is a sum over keys: the more keys, the less each must weigh.
-        weight = 1.0 if self.softmax else old_grid[0] * old_grid[1] / self.num_tokens
+        weight = 1.0
+        if not self.softmax:
+            weight = height * width / self.num_tokens
         return resized_hHW.contiguous() * weight
 
 
@@ -110,14 +119,23 @@ class SKA(StaticKeyMixer):
 
     per_key = ("key",)
 
-    def __init__(self, dim: int, num_heads: int, grid: tuple[int, int], *, key_std: float = 1.0, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        grid: tuple[int, int],
+        *,
+        key_std: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(dim, num_heads, grid, **kwargs)
         key_hHWd = torch.empty(num_heads, *grid, self.head_dim, **_factory_kwargs(self.v.weight))
         self.key = nn.Parameter(key_hHWd)
         nn.init.normal_(self.key, std=key_std)
 
     def mix(self, q_BND: Tensor, v_BhNd: Tensor) -> Tensor:
-        q_BNhd = q_BND.view(*q_BND.shape[:2], self.num_heads, self.head_dim)
+        B, N, _ = q_BND.shape
+        q_BNhd = q_BND.view(B, N, self.num_heads, self.head_dim)
         q_BhNd = q_BNhd.transpose(1, 2)
         key_hNd = self.key.flatten(1, 2)
         if self.softmax:
@@ -164,16 +182,17 @@ class CSKA(StaticKeyMixer):
         B, _, D = q_BND.shape
         q_BDHW = q_BND.mT.reshape(B, D, *self.grid)
         weight_hNdkk = self.weight.flatten(1, 2) * self.scale
-        bias_hN = None if self.bias is None else self.bias.flatten(1, 2) * self.scale
+        bias_hN = None
+        if self.bias is not None:
+            bias_hN = self.bias.flatten(1, 2) * self.scale
         if not self.softmax and self._is_cheaper_without_map():
             return self._mix_without_map(q_BDHW, weight_hNdkk, bias_hN, v_BhNd)
-        logits_BCHW = F.conv2d(
-            q_BDHW,
-            weight_hNdkk.flatten(0, 1),
-            None if bias_hN is None else bias_hN.flatten(),
-            padding=self.kernel_size // 2,
-            groups=self.num_heads,
-        )
+        weight_Cdkk = weight_hNdkk.flatten(0, 1)
+        bias_C = None
+        if bias_hN is not None:
+            bias_C = bias_hN.flatten()
+        padding = self.kernel_size // 2
+        logits_BCHW = F.conv2d(q_BDHW, weight_Cdkk, bias_C, padding=padding, groups=self.num_heads)
         # Rows of this map are keys and columns are queries. Queries first would need a transposed copy.
         map_BhNN = logits_BCHW.view(-1, self.num_heads, self.num_tokens, self.num_tokens)
         if self.softmax:
@@ -194,7 +213,9 @@ class CSKA(StaticKeyMixer):
         """
         B, h, N, d = v_BhNd.shape
         kernel_BhdP = v_BhNd.mT @ weight_hNdkk.flatten(2)
-        bias_Bh1d = None if bias_hN is None else bias_hN.unsqueeze(1) @ v_BhNd
+        bias_Bh1d = None
+        if bias_hN is not None:
+            bias_Bh1d = bias_hN.unsqueeze(1) @ v_BhNd
         padding = self.kernel_size // 2
         if torch.compiler.is_exporting():  # ONNX has no convolution of B * h groups where B is not a constant
             patches = F.unfold(q_BDHW, self.kernel_size, padding=padding)

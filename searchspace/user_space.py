@@ -27,7 +27,8 @@ def find_space(name: str) -> SearchSpace:
     os.environ.pop(VARIABLE, None)
     if not name.endswith(".py"):
         if name not in SPACES:
-            raise ValueError(f"unknown space {name!r}, expected {', '.join(SPACES)} or a Python file of your own")
+            known = ", ".join(SPACES)
+            raise ValueError(f"unknown space {name!r}, expected {known} or a Python file of your own")
         return SPACES[name]
     file = Path(name).resolve()
     space = load_space(file)
@@ -73,4 +74,5 @@ def fingerprint() -> str | None:
     file = os.environ.get(VARIABLE)
     if not file:
         return None
-    return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:8]
+    content = Path(file).read_bytes()
+    return hashlib.sha256(content).hexdigest()[:8]
