@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from benchmarks.tabular import positive
-from searchspace.candidate import Candidate
+from searchspace.candidate import CAFORMER_PLACEMENT, Candidate
 from trainers.data.in_memory import InMemoryDataset
 from trainers.data.open_dataset import load_in_memory
 from trainers.recipes import CIFAR10_CURVES
@@ -27,14 +27,13 @@ from trainers.recipes import CIFAR10_CURVES
 Floats = NDArray[np.float64]
 
 SCRATCH, WARM = (Path(__file__).with_name(name) for name in ("curves_cifar10.parquet", "warm_cifar10.parquet"))
-BASELINE = "dwconv-dwconv-attn-attn"
 IMAGES = 7500
 RESAMPLES = 2000
 
 
 def kept(placements: list[str]) -> Floats:
     """(placements, 4): which stages are as in the backbone."""
-    own = BASELINE.split("-")
+    own = CAFORMER_PLACEMENT.split("-")
     return np.array([[stage == mine for stage, mine in zip(p.split("-"), own, strict=True)] for p in placements], float)
 
 
@@ -76,7 +75,7 @@ def train(data: InMemoryDataset, placements: list[str], epochs: int) -> pd.DataF
     from trainers.trainer import Trainer
     from trainers.warm_start import Weights
 
-    baseline = Candidate.parse(f"caformer_micro-{BASELINE}")
+    baseline = Candidate.parse(f"caformer_micro-{CAFORMER_PLACEMENT}")
     source = Trainer(baseline, CIFAR10_CURVES, data, seed=100)
     for _ in source.epochs():
         pass

@@ -9,6 +9,7 @@ from searchspace.backbones import build
 from searchspace.candidate import Candidate
 from searchspace.mixers import MIXER_CLASSES, SelfAttention, register_mixer
 from searchspace.switches import MIXERS
+from tests.support.user_mixers import mixers_forgotten
 
 from timm.models.metaformer import Attention
 
@@ -32,11 +33,8 @@ def test_self_attention_takes_any_width():
 @pytest.fixture
 def registry():
     """What a test registers is gone after it."""
-    before = dict(MIXERS), dict(MIXER_CLASSES)
-    yield
-    for now, then in zip((MIXERS, MIXER_CLASSES), before, strict=True):
-        now.clear()
-        now.update(then)
+    with mixers_forgotten():
+        yield
 
 
 @pytest.mark.usefixtures("registry")

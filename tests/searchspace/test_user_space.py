@@ -10,6 +10,7 @@ from searchspace import user_space
 from searchspace.paper_spaces import PLACEMENT
 from searchspace.switches import MIXERS
 from searchspace.user_space import VARIABLE, find_space, fingerprint, load_from_environment, load_space
+from tests.support.user_mixers import mixers_forgotten
 
 # A mixer without a class can be parsed but not built, and so it needs no torch.
 FILE = """
@@ -30,8 +31,8 @@ def file(tmp_path, monkeypatch):
     monkeypatch.setenv(VARIABLE, "")
     path = tmp_path / "mine.py"
     path.write_text(FILE)
-    yield path
-    MIXERS.pop("pool", None)
+    with mixers_forgotten():
+        yield path
 
 
 def executions(file):

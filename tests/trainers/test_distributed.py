@@ -13,13 +13,15 @@ import numpy as np
 import pytest
 
 from searchspace.candidate import Candidate
+from searchspace.user_space import VARIABLE, find_space
 from storage.folder import Folder
 from tests.support.paths import ROOT
 from tests.support.training import curve
+from tests.support.user_mixers import POOLING, mixers_forgotten
 from trainers.data.open_dataset import open_streamed
 from trainers.resources import Resources
 from trainers.run_trial import run_trial
-from trainers.trial_task import Failure, TrainingSetup, TrialTask
+from trainers.trial_task import Failure, TrainingSetup, TrialReport, TrialTask
 
 TASK = TrialTask(key="k", candidate=Candidate.parse("caformer_micro-dwconv-cska-ska-attn"), seed=0, until=3)
 
@@ -49,6 +51,19 @@ def test_two_ranks_give_the_loss_curve_of_one_with_twice_the_micro_batch(alone, 
     assert (last.ranks, last.micro_batch, last.accumulation) == (2, 4, 2)
     assert last.test_top1 is not None
     assert not active_children()
+
+
+@pytest.mark.slow
+def test_ranks_know_the_mixers_of_a_users_file(two, tmp_path, monkeypatch):
+    monkeypatch.setenv(VARIABLE, "")
+    file = tmp_path / "mine.py"
+    file.write_text(POOLING)
+    with mixers_forgotten():
+        find_space(str(file))
+        task = replace(TASK, candidate=Candidate.parse("caformer_micro-pool-pool-attn-attn"), until=1)
+        (report,) = run_trial(task, two)
+    assert isinstance(report, TrialReport)
+    assert report.ranks == 2
 
 
 def test_a_killed_rank_is_replaced_and_changes_nothing(alone, two):
