@@ -1,7 +1,7 @@
-"""How long does a sampler think? `python -m benchmarks.proposals [--axes 4] [--levels 10] [--trials 300]`, a minute.
+"""How long does a sampler take for a proposal? Measured on one thread, with levels ** axes invented candidates.
 
-A space of levels ** axes candidates with made-up values; each sampler proposes one trial after another. Time includes
-everything from what was seen to the next point, fits of hyperparameters too. One thread.
+`python -m benchmarks.proposals [--axes 4] [--levels 10] [--trials 300]` takes a minute. The time covers everything from
+the observations to the next candidate, fits of hyperparameters included.
 """
 
 from __future__ import annotations
@@ -13,23 +13,27 @@ from itertools import product
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-import schedulers.samplers.gp_kernel  # noqa: F401  before the clocks start: no proposal is charged for the import
+import schedulers.samplers.gp_kernel  # noqa: F401  imported before the clock starts
 from schedulers.encoded_space import EncodedSpace, Observation
 from schedulers.samplers.registry import SAMPLERS, make_sampler
 
 
-def think(name: str, points: EncodedSpace, trials: int) -> list[float]:
-    """Seconds of each proposal."""
+def proposal_seconds(name: str, space: EncodedSpace, trials: int) -> list[float]:
+    """How long each proposal of a search took."""
     rng = np.random.default_rng(0)
-    worth = [rng.normal(size=levels.max() + 1) for levels in points.levels.T]
-    values = sum(own[levels] for own, levels in zip(worth, points.levels.T, strict=True))
-    sampler, seen, seconds = make_sampler(name, 0), list[Observation](), []
+    top1 = np.full(len(space), 90.0)
+    for levels in space.levels.T:
+        effects = rng.normal(size=levels.max() + 1)
+        top1 += effects[levels]
+    sampler = make_sampler(name, 0)
+    observations: list[Observation] = []
+    seconds = []
     for _ in range(trials):
         start = time.perf_counter()
-        point = sampler.propose(points, seen)
+        index = sampler.propose(space, observations)
         seconds.append(time.perf_counter() - start)
-        assert point is not None
-        seen.append(Observation(index=point, value=float(90 + values[point] + rng.normal(0, 0.2))))
+        assert index is not None
+        observations.append(Observation(index=index, value=float(top1[index] + rng.normal(0, 0.2))))
     return seconds
 
 
@@ -40,12 +44,12 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=300)
     args = parser.parse_args()
     levels = np.array(list(product(range(args.levels), repeat=args.axes)))
-    points = EncodedSpace(levels, (False,) * args.axes)
-    print(f"{len(points):,} candidates, {args.trials} trials; milliseconds a proposal")
+    space = EncodedSpace(levels, (False,) * args.axes)
+    print(f"{len(space):,} candidates, {args.trials} trials; milliseconds a proposal")
     print("sampler           mean    median       95 %   largest")
     for name in SAMPLERS:
         with threadpool_limits(1):
-            seconds = 1000 * np.array(think(name, points, args.trials))
+            seconds = 1000 * np.array(proposal_seconds(name, space, args.trials))
         cells = (seconds.mean(), np.median(seconds), np.quantile(seconds, 0.95), seconds.max())
         print(f"{name:12}" + "".join(f"{cell:10.1f}" for cell in cells), flush=True)
 

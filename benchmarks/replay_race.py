@@ -1,16 +1,17 @@
-"""How often does a race find the best of 81 candidates, in how many runs, and is it right when it says so?
+"""How often does a race find the best of 81 candidates, with how many runs, and is it right when it declares a winner?
 
 `python -m benchmarks.replay_race --table FILE.parquet [--fixed 0,2] [--repeats 200] [--out DIR]`, minutes on 4 cores.
 
-The table holds final top-1 in percent, an architecture a row: levels in x0, x1, ..., top-1 in top1_seed0, ... The
-candidates are all combinations of the first three levels of x0 to x3; what the other columns hold is fixed. By how much
-the best leads (`gap`, points) depends on that; without --fixed those values are taken at which one seed of each
-candidate (`single`) picks the best in about half of all cases. What the race makes of them has no part in the choice.
-A candidate's true top-1 is the mean of its seeds; a run adds normal noise of the pooled sd.
+The table holds final top-1 in percent, one architecture a row: levels in x0, x1, ..., top-1 in top1_seed0, ... The
+candidates are all combinations of the first three levels of x0 to x3; the other columns have fixed values, on which it
+depends by how many points the best leads (`gap`). Without --fixed those values are taken at which the best of one seed
+of each candidate (`single`) is the best candidate in about half of all cases. Results of races play no part in this
+choice. A candidate's true top-1 is the mean of its seeds; a run adds normal noise with the pooled standard deviation.
 
-Beside the race: one seed of each (81 runs), five seeds of each (405), and the race's budget dealt out evenly. Then
-three races on the candidates of the first line: shuffled, so that the levels say nothing; all alike; and the two best
-alike. In the last two every declaration is wrong. `wrong` is the share of all races that ended in a wrong declaration.
+Beside the race are shown: one seed of each candidate (81 runs), five seeds of each (405), and the race's budget divided
+evenly. Then follow three controls on the candidates of the first line: shuffled, so that the levels say nothing; all
+alike; and the two best alike. In the last two every declaration is wrong. `wrong` is the share of all races that ended
+in a wrong declaration.
 """
 
 from __future__ import annotations
@@ -35,9 +36,6 @@ from results.statistics.comparison import pooled_sd
 from schedulers.encoded_space import EncodedSpace
 from schedulers.racing import Race
 
-VARIED, LEVELS = 4, 3  # columns and levels of each that make the candidates
-CHEAP = 20_000  # repeats of what needs no race
-HALF = (0.4, 0.6)  # share of right single seeds that is about one half
 HEAD = "fixed            gap   single  5 seeds  uniform        race     runs   max  declared  of them right   wrong"
 
 Floats = NDArray[np.float64]
@@ -45,36 +43,41 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Instance:
-    """Candidates with their true top-1, and the sd between seeds."""
+    """Candidates to race: their true top-1, and the standard deviation between seeds."""
 
     name: str
-    points: EncodedSpace
-    truth: Floats
+    space: EncodedSpace
+    truth: Floats  # (candidates,) percent
     sd: float
 
     @property
     def gap(self) -> float:
+        """By how many points the best leads."""
         second, best = np.sort(self.truth)[-2:]
         return float(best - second)
 
     def right(self, candidates: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Whether each is the best; where two tie for it, none is."""
+        """Whether each of these is the best candidate. If two tie, none is."""
         return (self.truth[candidates] == self.truth.max()) & (self.gap > 0)
 
-    def exhaustive(self, seeds: NDArray[np.int64], rng: np.random.Generator) -> float:
-        """Share of repeats in which the best mean over so many seeds (of each candidate) is the best candidate's."""
-        chunks = (
-            self.truth + rng.normal(0, self.sd, (1000, len(self.truth))) / np.sqrt(seeds) for _ in range(CHEAP // 1000)
-        )
-        return float(np.mean([self.right(means.argmax(axis=1)).mean() for means in chunks]))
+    def exhaustive(self, seeds: NDArray[np.int64], rng: np.random.Generator, repeats: int = 20_000) -> float:
+        """How often the candidate with the best mean over so many seeds (of each candidate) is the best."""
+        shares = []
+        for _ in range(repeats // 1000):
+            noise = rng.normal(0, self.sd, (1000, len(self.truth)))
+            means = self.truth + noise / np.sqrt(seeds)
+            shares.append(self.right(means.argmax(axis=1)).mean())
+        return float(np.mean(shares))
 
     def uniform(self, runs: int, rng: np.random.Generator) -> float:
-        """The same for a budget that is dealt out evenly; which candidates get the odd seeds does not matter much."""
-        seeds = np.full(len(self.truth), runs // len(self.truth))
+        """The same for a budget that is divided evenly, averaged over who gets the odd seeds."""
+        candidates = len(self.truth)
+        seeds = np.full(candidates, runs // candidates)
         shares = []
         for _ in range(20):
-            odd = rng.permutation(len(self.truth))[: runs % len(self.truth)]
-            shares.append(self.exhaustive(seeds + np.isin(np.arange(len(seeds)), odd), rng))
+            odd = rng.permutation(candidates)[: runs % candidates]
+            has_odd_seed = np.isin(np.arange(candidates), odd)
+            shares.append(self.exhaustive(seeds + has_odd_seed, rng))
         return float(np.mean(shares))
 
 
@@ -86,33 +89,34 @@ class Replay:
     repeat: int
     runs: int
     candidates: int  # that were run
-    declared: bool  # ended by confidence, not by the budget
+    declared: bool  # whether confidence ended it, not the budget
     right: bool
-    regret: float  # points that the leader is below the best
+    regret: float  # by how many points the leader is below the best
     confidence: float
     sd: float
 
 
-def instances(table: Table) -> Iterator[Instance]:
-    """For each combination of values in the other columns, the candidates that are made in the first ones."""
+def instances(table: Table, varied: int = 4, levels: int = 3) -> Iterator[Instance]:
+    """One for each combination of values of the other columns: all candidates of the first columns' first levels."""
     complete = table.top1[np.isfinite(table.top1).all(axis=1)]
     means = complete.mean(axis=1)
-    sd = pooled_sd(complete[means >= np.median(means)])  # the better half: in the other some seeds never trained
-    varied, fixed = np.split(table.points.levels, [VARIED], axis=1)
-    chosen = np.ones(len(varied), dtype=bool)
-    for column in varied.T:
-        chosen &= np.isin(column, np.unique(column)[:LEVELS])
-    for values in np.unique(fixed, axis=0):
-        rows = np.flatnonzero(chosen & (fixed == values).all(axis=1))
+    better_half = complete[means >= np.median(means)]  # in the other half some seeds never trained
+    sd = pooled_sd(better_half)
+    varied_levels, fixed_levels = np.split(table.space.levels, [varied], axis=1)
+    is_candidate = np.ones(len(varied_levels), dtype=bool)
+    for column in varied_levels.T:
+        is_candidate &= np.isin(column, np.unique(column)[:levels])
+    for values in np.unique(fixed_levels, axis=0):
+        rows = np.flatnonzero(is_candidate & (fixed_levels == values).all(axis=1))
         if len(rows) > 1:
-            points = EncodedSpace(varied[rows], (False,) * varied.shape[1])
-            yield Instance(",".join(map(str, values)), points, table.means()[rows], sd)
+            space = EncodedSpace(varied_levels[rows], (False,) * varied_levels.shape[1])
+            yield Instance(",".join(map(str, values)), space, table.means()[rows], sd)
 
 
 def selected(table: Table, fixed: str | None) -> list[Instance]:
-    """The instance that was asked for, or those on which single seeds are right about half of the time.
+    """The instance that was asked for, or those on which single seeds are right in 40 to 60 % of cases.
 
-    Where there is none such, the one that is nearest to it.
+    If there is none such, the one that is nearest to 50 %. Raises ValueError if the table allows no race.
     """
     found = list(instances(table))
     if not found or not np.isfinite(found[0].sd):
@@ -122,17 +126,17 @@ def selected(table: Table, fixed: str | None) -> list[Instance]:
         raise ValueError(f"--fixed {fixed}, expected one of {' '.join(singles)}")
     if fixed is not None:
         return [each for each in found if each.name == fixed]
-    half = [each for each in found if HALF[0] <= singles[each.name] <= HALF[1]]
-    return half or [min(found, key=lambda each: abs(singles[each.name] - np.mean(HALF)))]
+    about_half = [each for each in found if 0.4 <= singles[each.name] <= 0.6]
+    return about_half or [min(found, key=lambda each: abs(singles[each.name] - 0.5))]
 
 
 def controls(instance: Instance, rng: np.random.Generator) -> Iterator[Instance]:
     """The same candidates in races that the levels do not help, or that nobody can win."""
     truth = np.sort(instance.truth)[::-1].copy()
-    yield Instance("shuffled", instance.points, rng.permutation(truth), instance.sd)
-    yield Instance("all alike", instance.points, np.full(len(truth), truth[0]), instance.sd)
+    yield Instance("shuffled", instance.space, rng.permutation(truth), instance.sd)
+    yield Instance("all alike", instance.space, np.full(len(truth), truth[0]), instance.sd)
     truth[1] = truth[0]
-    yield Instance("two alike", instance.points, rng.permutation(truth), instance.sd)
+    yield Instance("two alike", instance.space, rng.permutation(truth), instance.sd)
 
 
 def replay(instance: Instance, race: Race, budget: int, repeat: int) -> Replay:
@@ -141,14 +145,26 @@ def replay(instance: Instance, race: Race, budget: int, repeat: int) -> Replay:
     rng = np.random.default_rng(repeat)
     runs: dict[int, list[float]] = {}
     spent = 0
-    while spent < budget and (candidate := race.next_candidate(instance.points, runs, ())) is not None:
-        runs.setdefault(candidate, []).append(float(instance.truth[candidate] + rng.normal(0, instance.sd)))
+    while spent < budget:
+        candidate = race.next_candidate(instance.space, runs, ())
+        if candidate is None:
+            break
+        top1 = float(instance.truth[candidate] + rng.normal(0, instance.sd))
+        runs.setdefault(candidate, []).append(top1)
         spent += 1
-    end = race.state(instance.points, runs)
-    assert end.leader is not None
-    right = bool(instance.right(np.array(end.leader)))
-    regret = float(instance.truth.max() - instance.truth[end.leader])
-    return Replay(instance.name, repeat, spent, len(runs), end.decided, right, regret, end.confidence, end.sd)
+    state = race.state(instance.space, runs)
+    assert state.leader is not None
+    return Replay(
+        instance=instance.name,
+        repeat=repeat,
+        runs=spent,
+        candidates=len(runs),
+        declared=state.decided,
+        right=bool(instance.right(np.array(state.leader))),
+        regret=float(instance.truth.max() - instance.truth[state.leader]),
+        confidence=state.confidence,
+        sd=state.sd,
+    )
 
 
 def share(values: pd.Series) -> str:
@@ -159,20 +175,25 @@ def share(values: pd.Series) -> str:
     return f"{100 * rate:5.1f} ±{100 * math.sqrt(rate * (1 - rate) / len(values)):4.1f}"
 
 
-def told(replays: pd.DataFrame) -> str:
+def race_cells(replays: pd.DataFrame) -> str:
+    """The right part of a printed line: what the races came to."""
     declared = replays[replays["declared"]]
     wrong = replays["declared"] & ~replays["right"]
-    return (
-        f"{share(replays['right'])}{replays['runs'].mean():9.1f}{replays['runs'].max():6}"
-        f"{100 * replays['declared'].mean():10.1f}     {share(declared['right'])}{100 * wrong.mean():8.1f}"
-    )
+    runs = replays["runs"]
+    cells = [
+        f"{share(replays['right'])}{runs.mean():9.1f}{runs.max():6}",
+        f"{100 * replays['declared'].mean():10.1f}     {share(declared['right'])}{100 * wrong.mean():8.1f}",
+    ]
+    return "".join(cells)
 
 
 def line(instance: Instance, replays: pd.DataFrame, budget: int) -> str:
+    """A printed line."""
     rng = np.random.default_rng(0)
-    shares = [instance.exhaustive(np.array(seeds), rng) for seeds in (1, 5)] + [instance.uniform(budget, rng)]
+    shares = [instance.exhaustive(np.array(seeds), rng) for seeds in (1, 5)]
+    shares.append(instance.uniform(budget, rng))
     cells = "".join(f"{100 * rate:9.1f}" for rate in shares)
-    return f"{instance.name:12}{instance.gap:8.3f}{cells}{told(replays)}"
+    return f"{instance.name:12}{instance.gap:8.3f}{cells}{race_cells(replays)}"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -201,7 +222,7 @@ def main(argv: list[str] | None = None) -> int:
             print(line(instance, rows, args.runs), flush=True)
             every.append(rows)
             if len(every) == len(chosen) > 1:
-                print(f"{'all of these':47}{told(pd.concat(every))}")
+                print(f"{'all of these':47}{race_cells(pd.concat(every))}")
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
         pd.concat(every).to_parquet(args.out / "replay_race.parquet", index=False)

@@ -1,13 +1,13 @@
-"""How many epochs does a search spend until it has trained one of the best? Promotions against Ray's ASHA.
+"""How many epochs does a search spend until it has trained one of the best trials? Our promotions against Ray's ASHA.
 
-`python -m benchmarks.replay_rungs [--table FILE.parquet] [--repeats 100] [--out DIR]`, some minutes on four cores. The
-file holds learning curves in the columns trial, epoch and top1 (percent), every trial with equally many epochs; by
-default those of placements on CIFAR-10 that lie beside this file. Trials arrive in a random order that the rules
-share. A trial counts as found when it was trained to its last epoch and ended within the tolerance of the best.
+`python -m benchmarks.replay_rungs [--table FILE.parquet] [--repeats 100] [--out DIR]` takes some minutes on four cores.
+The file holds learning curves in the columns trial, epoch and top1 (percent), with equally many epochs of every trial.
+The default are curves of placements on CIFAR-10, which lie beside this file. Trials arrive in a random order that all
+rules share. A trial counts as found when it was trained to its last epoch and ended within the tolerance of the best.
 
-Ours have a budget without end, so that after the promotions what pauses goes on, the best first. Ray's ends when it has
-stopped every trial or trained it (`missed`: without having found one); then what it stopped is trained from the start,
-in the order of arrival, which is all that is left to do.
+Our searches have an unlimited budget, so after the promotions they resume paused trials, best first. Ray's search ends
+when every trial was stopped or trained to its end (`missed`: without having found a good one). Then the trials that it
+stopped are trained from the start in their order of arrival, because nothing else is left to do.
 """
 
 from __future__ import annotations
@@ -36,22 +36,22 @@ from schedulers.samplers.registry import make_sampler
 from schedulers.search import Job, TrialName, TrialState, TrialStatus
 
 CURVES = Path(__file__).with_name("curves_cifar10.parquet")
-FACTOR = 3  # one trial in so many passes a rung, ours and Ray's
-RAYS = 4  # Ray's own default
-WORKERS = (1, 4)
+FACTOR = 3  # one trial in so many passes a rung, in our search and in Ray's
+RAY_DEFAULT_FACTOR = 4
 
 Curves = NDArray[np.float64]  # (trials, epochs), percent
-END = -1  # in place of a trial: a search of Ray's is over
-Finished = Iterator[tuple[int, int]]  # epochs spent in all so far, and the trial that was trained to its end
+END = -1  # stands for no trial: Ray's search is over
+Finished = Iterator[tuple[int, int]]  # total epochs spent so far, and the trial that was trained to its end
 
 
 def read(file: Path) -> Curves:
-    """The curves of a file; ValueError or OSError says what is wrong with it."""
+    """The curves of a file. Raises ValueError or OSError with what is wrong with it."""
     if not file.is_file():
         raise FileNotFoundError("no such file")
     table = pd.read_parquet(file)
-    if lacking := {"trial", "epoch", "top1"} - set(table):
-        raise ValueError(f"no column {', '.join(sorted(lacking))}; expected trial, epoch and top1")
+    missing = {"trial", "epoch", "top1"} - set(table)
+    if missing:
+        raise ValueError(f"no column {', '.join(sorted(missing))}; expected trial, epoch and top1")
     if not np.isfinite(pd.to_numeric(table["top1"], errors="coerce")).all():
         raise ValueError("top1 holds what is no number, expected percent")
     if table.duplicated(["trial", "epoch"]).any():
@@ -63,7 +63,7 @@ def read(file: Path) -> Curves:
 
 
 def levels(epochs: int) -> tuple[int, ...]:
-    """Rungs 1, 3, 9 ... and the end."""
+    """Rungs at 1, 3, 9 ... epochs, and the last epoch."""
     rungs = [FACTOR**power for power in range(20) if FACTOR**power < epochs]
     return (*rungs, epochs)
 
@@ -115,70 +115,84 @@ def _start_jobs(
         trials[job.name] = TrialState(top1=top1)
 
 
-def rays(curves: Curves, order: list[int], workers: int, factor: int = FACTOR) -> Finished:
-    """Ray Tune's ASHAScheduler, which stops and never promotes."""
+def ray_search(curves: Curves, order: list[int], workers: int, factor: int = FACTOR) -> Finished:
+    """Ray Tune's ASHAScheduler, which stops trials and never promotes."""
     from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
     epochs = curves.shape[1]
     asha = ASHAScheduler("epoch", "top1", "max", max_t=epochs, grace_period=1, reduction_factor=factor)
-    queue, live, spent, stopped = list(order), {}, 0, []
-    while queue or live:
-        while queue and len(live) < workers:
-            live[trial := queue.pop(0)] = 0
+    queue = list(order)
+    active: dict[int, int] = {}  # epochs by trial
+    stopped: list[int] = []
+    spent = 0
+    while queue or active:
+        while queue and len(active) < workers:
+            trial = queue.pop(0)
+            active[trial] = 0
             asha.on_trial_add(None, SimpleNamespace(trial_id=trial))
-        for trial in list(live):
-            live[trial] += 1
+        for trial in list(active):
+            active[trial] += 1
             spent += 1
-            shown = {"epoch": live[trial], "top1": curves[trial, live[trial] - 1]}
-            said = asha.on_trial_result(None, SimpleNamespace(trial_id=trial), shown)
-            if live[trial] == epochs:
+            epoch = active[trial]
+            result = {"epoch": epoch, "top1": curves[trial, epoch - 1]}
+            decision = asha.on_trial_result(None, SimpleNamespace(trial_id=trial), result)
+            if epoch == epochs:
                 yield spent, trial
-            if live[trial] == epochs or said == TrialScheduler.STOP:
-                stopped += [trial] if live[trial] < epochs else []
-                del live[trial]
+                del active[trial]
+            elif decision == TrialScheduler.STOP:
+                stopped.append(trial)
+                del active[trial]
     yield spent, END
     for number, trial in enumerate(sorted(stopped, key=order.index), 1):
         yield spent + number * epochs, trial
 
 
-def everything(curves: Curves, order: list[int], workers: int) -> Finished:
+def train_everything(curves: Curves, order: list[int], workers: int) -> Finished:
     """Every trial to its end, in groups of as many as there are workers."""
     epochs = curves.shape[1]
     for begin in range(0, len(order), workers):
         group = order[begin : begin + workers]
-        yield from (((begin + len(group)) * epochs, trial) for trial in group)
+        for trial in group:
+            yield (begin + len(group)) * epochs, trial
 
 
-def rules() -> dict[str, Callable[[Curves, list[int], int], Finished]]:
-    """What is compared, by name. Ray's with its own default factor too, whose rungs lie further apart."""
-    own = {name: partial(our_search, rule=rule) for name, rule in RULES.items() if name != "none"}
-    return {"Ray's ASHA": rays, f"Ray's, 1/{RAYS}": partial(rays, factor=RAYS), **own, "everything": everything}
+def searches() -> dict[str, Callable[[Curves, list[int], int], Finished]]:
+    """What is compared, by name. Ray's also with its own default factor, whose rungs are farther apart."""
+    ours = {name: partial(our_search, rule=rule) for name, rule in RULES.items() if name != "none"}
+    ray_default = partial(ray_search, factor=RAY_DEFAULT_FACTOR)
+    return {
+        "Ray's ASHA": ray_search,
+        f"Ray's, 1/{RAY_DEFAULT_FACTOR}": ray_default,
+        **ours,
+        "everything": train_everything,
+    }
 
 
-def one(curves: Curves, good: frozenset[int], repeat: int) -> list[dict]:
-    """One order of arrival under every rule and number of workers: epochs until a good trial was found."""
+def replay_one(curves: Curves, good: frozenset[int], repeat: int) -> list[dict]:
+    """One order of arrival with every search and number of workers: the epochs until a good trial was found."""
     order = np.random.default_rng(repeat).permutation(len(curves)).tolist()
     rows = []
-    for workers, (name, rule) in product(WORKERS, rules().items()):
-        missed, found = False, 0
-        for spent, trial in rule(curves, order, workers):
+    for workers, (name, search) in product((1, 4), searches().items()):
+        missed = False
+        epochs = 0
+        for spent, trial in search(curves, order, workers):
             missed |= trial == END
             if trial in good:
-                found = spent
+                epochs = spent
                 break
-        rows.append({"rule": name, "workers": workers, "repeat": repeat, "epochs": found, "missed": missed})
+        rows.append({"rule": name, "workers": workers, "repeat": repeat, "epochs": epochs, "missed": missed})
     return rows
 
 
 def replay(curves: Curves, tolerance: float, repeats: int, processes: int) -> pd.DataFrame:
-    """One row for each order, rule and number of workers."""
+    """One row for each order, search and number of workers."""
     good = frozenset(np.flatnonzero(curves[:, -1] >= curves[:, -1].max() - tolerance).tolist())
     with ProcessPoolExecutor(processes) as pool:
-        return pd.DataFrame(chain.from_iterable(pool.map(partial(one, curves, good), range(repeats))))
+        return pd.DataFrame(chain.from_iterable(pool.map(partial(replay_one, curves, good), range(repeats))))
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
-    """Epochs by rule and workers: mean, standard error, median, how often missed; means and medians beside Ray's."""
+    """Epochs by search and workers: mean, standard error, median, share missed, and how many times fewer than Ray's."""
     groups = rows.groupby(["workers", "rule"], sort=False)
     table = groups.agg(
         epochs=("epochs", "mean"), se=("epochs", "sem"), median=("epochs", "median"), missed=("missed", "mean")
@@ -202,7 +216,8 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"{args.table}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    (number, epochs), rungs = curves.shape, ", ".join(map(str, levels(curves.shape[1])[:-1]))
+    number, epochs = curves.shape
+    rungs = ", ".join(map(str, levels(epochs)[:-1]))
     good = int((curves[:, -1] >= curves[:, -1].max() - args.tolerance).sum())
     print(f"{number} trials of {epochs} epochs, {good} of them within {args.tolerance:g} points of the best; {rungs=}")
     print(f"{args.repeats} orders; ± Monte-Carlo standard error\n")

@@ -84,18 +84,30 @@ class Posterior:
         Observations that are not known yet, of running trials, are imputed with their predicted mean. So they change no
         mean, but lower the standard deviation, and parallel proposals differ.
         """
-        noise = np.diag(self._noise())
-        covariance = self._factor @ self._factor.T - noise
-        noisy = (covariance + noise)[np.ix_(known, known)]
-        imputed = covariance[:, known] @ linalg.solve(noisy, values, assume_a="pos")
-        imputed[known] = values
+        imputed = values if known.all() else self._impute(values, known)
         whitened_values = linalg.solve_triangular(self._factor, imputed, lower=True)
         means: Rows = whitened_values.T.astype(self._whitened.dtype) @ self._whitened
         return means
 
+    def _impute(self, values: Floats, known: NDArray[np.bool_]) -> Floats:
+        """(observations, scales): the known values, and the means that they predict for the others."""
+        noise = np.diag(self._noise())
+        covariance = self._factor @ self._factor.T - noise
+        noisy = (covariance + noise)[np.ix_(known, known)]
+        imputed: Floats = covariance[:, known] @ linalg.solve(noisy, values, assume_a="pos")
+        imputed[known] = values
+        return imputed
+
     def sd(self) -> Floats:
         """(candidates,): posterior standard deviations, without the noise of a seed."""
         return np.sqrt(np.maximum(self.covariance.variance - self._explained, 1e-9))
+
+    def joint_covariance(self, indices: NDArray[np.int64]) -> Rows:
+        """(indices, indices): posterior covariance, without the noise of a seed."""
+        prior = self.covariance.rows(indices.tolist())[:, indices]
+        whitened = self._whitened[:, indices]
+        covariance: Rows = prior - whitened.T @ whitened
+        return covariance
 
     @property
     def _factor(self) -> Floats:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import replay_race, replay_rungs, search_efficiency
-from benchmarks.replay_rungs import END, our_search, rays
+from benchmarks.replay_rungs import END, our_search, ray_search
 from benchmarks.tabular import Table
 from schedulers.rungs import Asha
 
@@ -34,7 +34,7 @@ def test_what_pauses_goes_on_and_is_found():
 
 
 def test_rays_search_ends_and_begins_again():
-    found = list(rays(CURVES, LAST, 1))
+    found = list(ray_search(CURVES, LAST, 1))
     trials = [trial for _, trial in found]
     over = trials.index(END)
     assert 0 not in trials[:over]
@@ -45,7 +45,7 @@ def test_rays_search_ends_and_begins_again():
 def test_a_table_of_architectures_is_read(tmp_path):
     architectures().to_parquet(tmp_path / "t.parquet")
     table = Table.read(tmp_path / "t.parquet")
-    assert (len(table.points), table.means().max()) == (81, 88.05)
+    assert (len(table.space), table.means().max()) == (81, 88.05)
 
 
 def test_races_take_the_setting_nearest_to_one_half_where_none_is_near(tmp_path):
