@@ -1,3 +1,5 @@
+"""Recipes: budgets, rungs, fingerprints and schedules."""
+
 import math
 from dataclasses import replace
 
@@ -17,16 +19,34 @@ def test_rungs_lie_below_the_budget():
     assert replace(DIGITS, epochs=18, first_rung=2, rung_factor=3).rungs == [2, 6]
 
 
-def test_the_papers_ablations_are_its_whole_training_read_early():
+def test_the_ablation_recipe_is_the_imagenet_recipe_stopped_early():
     assert (IMAGENET.budget, ABLATION.budget) == (310, 160)
     assert replace(ABLATION, name="imagenet", stop_epoch=None) == IMAGENET
     assert ABLATION.rungs == [20, 60]
 
 
-def test_a_field_at_its_default_is_no_part_of_the_fingerprint():
+def test_defaults_are_not_part_of_the_fingerprint():
     assert replace(DIGITS, mixup=0.0).choices() == DIGITS.choices()
     assert "mixup" not in DIGITS.choices()
     assert replace(DIGITS, mixup=0.1).fingerprint != DIGITS.fingerprint
+
+
+FINGERPRINTS = {
+    "digits": "691b8f9d",
+    "cifar10": "da9a8560",
+    "cifar10_short": "756e9688",
+    "cifar10_curves": "1b702ecf",
+    "finetune_micro": "4a7ba275",
+    "ablation": "67520394",
+    "imagenet": "cfb15e64",
+    "imagenet_b36": "9c856d8a",
+    "finetune": "e70170c3",
+}
+
+
+def test_recorded_fingerprints_stay():
+    """A changed fingerprint refuses every recorded study and checkpoint of that recipe; add a new recipe instead."""
+    assert {name: recipe.fingerprint for name, recipe in RECIPES.items()} == FINGERPRINTS
 
 
 def test_the_fingerprint_changes_with_the_fields():
@@ -45,8 +65,35 @@ def test_a_cut_must_lie_within_the_budget(epochs):
         DIGITS.cut(epochs)
 
 
+def test_a_cut_to_the_whole_budget_changes_nothing():
+    assert DIGITS.cut(DIGITS.budget) is DIGITS
+
+
+def test_a_cpu_takes_smaller_micro_batches():
+    recipe = replace(DIGITS, micro_batch=64)
+    assert (recipe.micro("cuda"), recipe.micro("cpu")) == (64, 4)
+    assert replace(DIGITS, micro_batch=8).micro("cpu") == 2
+    assert replace(DIGITS, batch_size=48).micro("cpu") == 48
+
+
+def test_the_command_lines_data_come_before_the_recipes():
+    assert DIGITS.source(None) == "digits"
+    assert DIGITS.source("folder") == "folder"
+
+
+@pytest.mark.parametrize(("recipe", "data"), [(IMAGENET, None), (DIGITS, "")])
+def test_without_data_a_recipe_asks_for_them(recipe, data):
+    with pytest.raises(ValueError, match=f"recipe '{recipe.name}' needs --data"):
+        recipe.source(data)
+
+
+@pytest.mark.parametrize(("changes", "mixes"), [({}, False), ({"mixup": 0.8}, True), ({"cutmix": 1.0}, True)])
+def test_mixup_and_cutmix_mix_images(changes, mixes):
+    assert replace(DIGITS, **changes).mixes is mixes
+
+
 @pytest.mark.parametrize("wrong", [{"epochs": 0}, {"batch_size": -1}, {"val_fraction": 1.0}])
-def test_senseless_recipes_are_refused(wrong):
+def test_invalid_recipes_are_refused(wrong):
     with pytest.raises(ValueError, match="expected"):
         replace(DIGITS, **wrong)
 
