@@ -19,12 +19,12 @@ def shift_images(images_BCHW: Tensor, shifts_2B1: Tensor, padding: int) -> Tenso
     """Each image padded with zeros on all sides, and cropped to its old size at its row and column of `draw_shifts`."""
     B, _, H, W = images_BCHW.shape
     device = images_BCHW.device
-    padded = F.pad(images_BCHW, [padding] * 4)
+    padded_BCHW = F.pad(images_BCHW, [padding] * 4)
     top_B1, left_B1 = shifts_2B1.to(device)
     batch_B11 = torch.arange(B, device=device)[:, None, None]
-    rows_BH1 = (top_B1 + torch.arange(H, device=device))[:, :, None]
-    columns_B1W = (left_B1 + torch.arange(W, device=device))[:, None, :]
-    crops_BHWC = padded[batch_B11, :, rows_BH1, columns_B1W]
+    rows_BH = top_B1 + torch.arange(H, device=device)
+    columns_BW = left_B1 + torch.arange(W, device=device)
+    crops_BHWC = padded_BCHW[batch_B11, :, rows_BH[:, :, None], columns_BW[:, None, :]]
     return crops_BHWC.permute(0, 3, 1, 2)
 
 

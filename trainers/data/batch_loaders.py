@@ -61,7 +61,8 @@ class BatchLoader(ABC):
         It is rounded down so that all ranks get equally many, and whole pairs where images are mixed.
         """
         number = min(self.recipe.batch_size, len(self.train_indices))
-        return number - number % (self._images_mixed_together * self.rank_context.size)
+        divisor = self._images_mixed_together * self.rank_context.size
+        return number - number % divisor
 
     @property
     def steps(self) -> int:
@@ -127,8 +128,8 @@ class InMemoryLoader(BatchLoader):
         pixels = sample.reshape(-1, data.channels)
         self._pixel_mean = self._put_statistic(pixels.mean(0))
         self._pixel_std = self._put_statistic(pixels.std(0)).clamp(min=1)
-        self.mean = tuple((self._pixel_mean.flatten() / 255).tolist())
-        self.std = tuple((self._pixel_std.flatten() / 255).tolist())
+        self.mean = _from_0_to_1(self._pixel_mean)
+        self.std = _from_0_to_1(self._pixel_std)
 
     def train_batches(self, micro_batches: list[Tensor], seed: int) -> Iterator[Batch]:
         generator = torch.Generator().manual_seed(seed)  # on the CPU: it draws the same on every device and rank
@@ -177,7 +178,14 @@ class InMemoryLoader(BatchLoader):
 
     def _put_statistic(self, values: Array) -> Tensor:
         """One number for each channel, as (1, C, 1, 1)."""
-        return torch.tensor(values, dtype=torch.float32, device=self.device).view(1, -1, 1, 1)
+        statistic = torch.tensor(values, dtype=torch.float32, device=self.device)
+        return statistic.view(1, -1, 1, 1)
+
+
+def _from_0_to_1(pixel_values: Tensor) -> tuple[float, ...]:
+    """One number for each channel, of pixels from 0 to 1 instead of 0 to 255."""
+    scaled = pixel_values.flatten() / 255
+    return tuple(scaled.tolist())
 
 
 class StreamedLoader(BatchLoader):

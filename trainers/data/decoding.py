@@ -38,7 +38,8 @@ def stack_squares(images: Iterable[Image.Image], img_size: int) -> Array:
         return np.empty((0,))
     channels = max(square.shape[-1] for square in squares)
     shape = (img_size, img_size, channels)
-    return np.stack([np.broadcast_to(square, shape) for square in squares])
+    alike = [np.broadcast_to(square, shape) for square in squares]
+    return np.stack(alike)
 
 
 def _to_square(image: Image.Image, img_size: int) -> Array:
@@ -49,7 +50,8 @@ def _to_square(image: Image.Image, img_size: int) -> Array:
     size = (img_size, img_size)
     if image.size != size:
         image = ImageOps.fit(image, size, Image.Resampling.BICUBIC)
-    return np.asarray(image).reshape(img_size, img_size, -1)
+    pixels = np.asarray(image)
+    return pixels.reshape(img_size, img_size, -1)
 
 
 def _to_8_bits(image: Image.Image) -> Image.Image:

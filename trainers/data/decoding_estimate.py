@@ -39,7 +39,7 @@ def decoding_speed(
 
 @dataclass(frozen=True)
 class DecodingEstimate:
-    """Decoding by `workers` processes for each of `ranks`, of which one decodes `decoding` images per second.
+    """Decoding by `workers` processes for each of `ranks`; one process decodes `decoding` images per second.
 
     With 0 workers, the training process itself decodes, between its micro-batches.
     """
@@ -49,34 +49,39 @@ class DecodingEstimate:
     ranks: int = 1
 
     @classmethod
-    def for_model(cls, decoding: float, model: float, share: Resources) -> DecodingEstimate:
-        """As many workers as keep up with a model of `model` images per second and rank, if there are CPU threads.
+    def for_model(cls, worker_speed: float, model_speed: float, resources: Resources) -> DecodingEstimate:
+        """As many workers as keep up with a model of `model_speed` images per second and rank, if there are threads.
 
         With a GPU there is always a worker: the GPU would wait while its own process decodes.
         """
-        keeps_up = math.ceil(1.2 * model / decoding)  # a fifth more than needed, since images differ
-        most = share.threads - 1
-        least = 1 if share.device == "cuda" else 0
-        return cls(decoding, max(min(keeps_up, most), least), share.ranks)
+        keeps_up = math.ceil(1.2 * model_speed / worker_speed)  # a fifth more than needed, since images differ
+        most = resources.threads - 1
+        least = 1 if resources.device == "cuda" else 0
+        workers = max(min(keeps_up, most), least)
+        return cls(worker_speed, workers, resources.ranks)
 
     @property
     def images_per_second(self) -> float:
         """What all ranks together decode."""
-        return self.decoding * max(self.workers, 1) * self.ranks
+        processes = max(self.workers, 1) * self.ranks
+        return self.decoding * processes
 
-    def seconds(self, model: float) -> float:
-        """Seconds of training for one image, where the model (on all ranks) takes `model` seconds for it."""
-        decoding = 1 / self.images_per_second
+    def seconds(self, model_seconds: float) -> float:
+        """Seconds of training for one image, where the model (on all ranks) takes `model_seconds` for it."""
+        decoding_seconds = 1 / self.images_per_second
         if self.workers:
-            return max(model, decoding)
-        return model + decoding
+            return max(model_seconds, decoding_seconds)
+        return model_seconds + decoding_seconds
 
-    def line(self, model: float) -> str:
-        """One line: how many processes decode, and whether they or a model of `model` images per second are slower."""
-        model_is_slower = self.workers > 0 and self.images_per_second > model
+    def line(self, model_speed: float) -> str:
+        """One line for people: how many processes decode, and whether they or the model are slower.
+
+        `model_speed` is in images per second of all ranks.
+        """
+        model_is_slower = self.workers > 0 and self.images_per_second > model_speed
         limit = "the model limits" if model_is_slower else "the loader limits"
         processes = f"{self.workers} loader processes" if self.workers else "no loader process"
         if self.ranks > 1:
             processes += f" for each of {self.ranks} ranks"
-        speeds = f"the loader {self.images_per_second:,.0f}, the model {model:,.0f} images/s"
+        speeds = f"the loader {self.images_per_second:,.0f}, the model {model_speed:,.0f} images/s"
         return f"one process decodes {self.decoding:,.0f} images/s; {processes}; {speeds}: {limit}"

@@ -51,7 +51,8 @@ def _labels(table: pa.Table, file: Path) -> Array:
     """(n,) int64. ValueError if a label is not a whole number, or so high that it is no class (an identifier, say)."""
     labels = _column(table, LABEL_COLUMNS, file)
     for label in labels:
-        if not isinstance(label, int) or not 0 <= label < 100_000:
+        is_class = isinstance(label, int) and 0 <= label < 100_000
+        if not is_class:
             raise ValueError(f"{file}: label {label!r}, expected whole numbers from 0 to below 100000")
     return np.array(labels, np.int64)
 
@@ -72,7 +73,9 @@ def _column(table: pa.Table, names: Sequence[str], file: Path) -> list:
 
 
 def _decode_cell(cell: object, description: str) -> Image.Image:
-    content = cell.get("bytes") if isinstance(cell, dict) else cell
+    content = cell
+    if isinstance(cell, dict):
+        content = cell.get("bytes")
     if not isinstance(content, bytes):
         raise ValueError(f"{description} holds no image bytes")
     return decode_image(io.BytesIO(content), description)

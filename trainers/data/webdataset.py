@@ -81,14 +81,15 @@ def _shards_of_splits(folder: Path) -> tuple[list[Path], list[Path]]:
     files = sorted(folder.resolve().glob("*.tar"))
     train = [file for file in files if "train" in file.name]
     others = [file for file in files if "train" not in file.name]
+    found = f"{folder} has {len(files)} .tar shards"
     if not train:
-        raise FileNotFoundError(f"{folder} has {len(files)} .tar shards, but none with train in its name")
+        raise FileNotFoundError(f"{found}, but none with train in its name")
     for split in TEST_SPLITS:
         test = [file for file in others if split in file.name]
         if test:
             return train, test
     names = " or ".join(TEST_SPLITS)
-    raise FileNotFoundError(f"{folder} has {len(files)} .tar shards, but none with {names} in its name")
+    raise FileNotFoundError(f"{found}, but none with {names} in its name")
 
 
 def _index_split(files: list[Path]) -> tuple[ShardReader, Array]:
@@ -99,9 +100,10 @@ def _index_split(files: list[Path]) -> tuple[ShardReader, Array]:
         for sample in samples:
             locations.append((number, sample.offset, sample.size))
             labels.append(sample.label)
+    table = np.array(locations, dtype=np.int64)
     reader = ShardReader(
         files=tuple(str(file) for file in files),
-        locations=np.array(locations, dtype=np.int64).reshape(len(locations), 3),
+        locations=table.reshape(len(locations), 3),
     )
     return reader, np.array(labels, dtype=np.int64)
 
@@ -134,7 +136,10 @@ def _members_by_key(tar: tarfile.TarFile) -> dict[str, dict[str, tarfile.TarInfo
 
 def _read_sample(description: str, members: dict[str, tarfile.TarInfo], content: io.BufferedReader) -> ShardSample:
     """One sample of a shard. ValueError if it is not one image with a whole number as its label."""
-    images = [member for suffix, member in members.items() if f".{suffix}" in IMAGE_SUFFIXES]
+    images = []
+    for suffix, member in members.items():
+        if f".{suffix}" in IMAGE_SUFFIXES:
+            images.append(member)
     if len(images) != 1 or "cls" not in members:
         found = ", ".join(sorted(members))
         raise ValueError(f"{description} has {found}, expected one image and a .cls")

@@ -4,9 +4,12 @@ import sys
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from tests.support.images import jpeg
+from trainers.data.batch_loaders import make_batch_loader
 from trainers.data.hugging_face import open_hugging_face
+from trainers.rank_context import RankContext
 
 
 @pytest.fixture
@@ -32,6 +35,18 @@ def test_a_data_set_is_read(hub):
     assert data.test_images.split == "validation"
     image = data.train_images.read(3)
     assert (image.size, image.mode) == ((20, 24), "RGB")
+
+
+def test_a_worker_process_reads_what_this_one_does(hub, tiny_ablation):
+    data = open_hugging_face(f"hfds/{hub}:{hub}/cache")
+
+    def batches(workers):
+        options = {"device": torch.device("cpu"), "rank_context": RankContext(), "workers": workers}
+        return make_batch_loader(data, tiny_ablation, **options).test_batches(3)
+
+    for (images, labels), (other_images, other_labels) in zip(batches(0), batches(1), strict=True):
+        assert torch.equal(images, other_images)
+        assert torch.equal(labels, other_labels)
 
 
 def test_a_data_set_that_is_nowhere_is_named(hub):
