@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     130 and 143: interrupted by Ctrl-C and SIGTERM.
     """
     args = parser().parse_args(argv)
-    from storage.lock import StudyBusyError
+    from storage.owner import StudyBusyError
 
     with ExitStack() as stack:
         try:

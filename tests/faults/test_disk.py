@@ -44,7 +44,10 @@ def small_disk(tmp_path):
 
 
 def test_a_disk_that_fills_up_ends_the_study_at_once_and_loses_nothing(command, small_disk):
-    patched = "import sys, preflight, orchestrate; preflight.CHECKPOINT = 1; sys.exit(orchestrate.main(sys.argv[1:]))"
+    patched = (
+        "import sys, orchestrate; from orchestrator import preflight; "
+        "preflight.CHECKPOINT = 1; sys.exit(orchestrate.main(sys.argv[1:]))"
+    )
     run = [sys.executable, "-c", patched, *command, str(small_disk)]
     first = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=False)
     ended = time.time()

@@ -123,7 +123,7 @@ def test_nothing_outlives_a_killed_driver(tmp_path):
 
 OWN = """
 import sys
-from storage.lock import StudyBusyError
+from storage.owner import StudyBusyError
 from results.store import Study
 
 try:
