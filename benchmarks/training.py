@@ -26,6 +26,8 @@ from trainers.device import device_name
 from trainers.recipes import RECIPES, Recipe
 from trainers.resources import Resources
 from trainers.trainer import Trainer
+from trainers.training_model import amp_dtype
+from trainers.trial_task import TrainingSetup
 
 from timm.data import Mixup
 from timm.loss import LabelSmoothingCrossEntropy, SoftTargetCrossEntropy
@@ -51,17 +53,22 @@ def noise(recipe: Recipe, classes: int, steps: int) -> InMemoryDataset:
     )
 
 
+def make_trainer(candidate: Candidate, recipe: Recipe, data: InMemoryDataset, resources: Resources) -> Trainer:
+    setup = TrainingSetup(recipe=recipe, data=data, resources=resources, checkpoints=None)
+    return Trainer(candidate=candidate, seed=0, setup=setup)
+
+
 def ours(trainer: Trainer, images: Tensor, labels: Tensor) -> Callable[[], object]:
     """A step of the trainer's, from normalised images on."""
     trainer.model.train()
-    return lambda: trainer.step([trainer.feed.mix(images, labels)])
+    return lambda: trainer.step([trainer.loader.mix(images, labels)])
 
 
 def theirs(
     candidate: Candidate, recipe: Recipe, trainer: Trainer, images: Tensor, labels: Tensor
 ) -> Callable[[], None]:
     """A step in the order of timm's train.py: mixup, autocast, loss, backward, optimizer, schedule."""
-    classes = len(trainer.origin.classes)
+    classes = len(trainer.metadata.classes)
     model = build(candidate, recipe.img_size, num_classes=classes, drop_path_rate=recipe.drop_path)
     model = model.to(trainer.device, memory_format=torch.channels_last).train()
     optimizer = create_optimizer_v2(model, opt=recipe.optimizer, lr=recipe.lr, weight_decay=recipe.weight_decay)
@@ -69,11 +76,13 @@ def theirs(
     mix = Mixup(recipe.mixup, recipe.cutmix, label_smoothing=recipe.label_smoothing, num_classes=classes)
     loss_fn = SoftTargetCrossEntropy() if recipe.mixes else LabelSmoothingCrossEntropy(recipe.label_smoothing)
     updates = iter(range(10**9))
+    dtype = amp_dtype(recipe.amp, trainer.device)
+    autocast = torch.autocast(trainer.device.type, dtype or torch.bfloat16, enabled=dtype is not None)
 
     def step() -> None:
         inputs, target = mix(images, labels) if recipe.mixes else (images, labels)
         inputs = inputs.contiguous(memory_format=torch.channels_last)
-        with trainer.autocast:
+        with autocast:
             loss = loss_fn(model(inputs), target)
         loss.backward()
         optimizer.step()
@@ -94,8 +103,8 @@ def seconds(work: Callable[[], object]) -> float:
 def ratio(trainer: Trainer, candidate: Candidate, recipe: Recipe, repeats: int) -> tuple[float, float]:
     """Images per second of ours, and the median of theirs / ours over pairs measured in turn."""
     size = recipe.batch_size
-    images = trainer.feed.normalise(trainer.feed.train_images[:size])
-    labels = trainer.feed.train_labels[:size]
+    images = trainer.loader.normalise(trainer.loader.train_images[:size])
+    labels = trainer.loader.train_labels[:size]
     steps = ours(trainer, images, labels), theirs(candidate, recipe, trainer, images, labels)
     pairs = [tuple(map(seconds, steps)) for _ in range(repeats + 2)][2:]  # after two to warm up
     return size / statistics.median(a for a, _ in pairs), statistics.median(b / a for a, b in pairs)
@@ -103,7 +112,7 @@ def ratio(trainer: Trainer, candidate: Candidate, recipe: Recipe, repeats: int) 
 
 def epoch(candidate: Candidate, recipe: Recipe, data: InMemoryDataset, share: Resources) -> float:
     """Seconds of an epoch, the second of two."""
-    trainer = Trainer(candidate, recipe.cut(2), data, 0, device=share.device)
+    trainer = make_trainer(candidate, recipe.cut(2), data, share)
     return [epoch.seconds for epoch in trainer.epochs()][-1]
 
 
@@ -133,7 +142,7 @@ def main(argv: list[str] | None = None) -> None:
     print(f"{device_name(torch.device(share.device))}, recipe {recipe.name}, {recipe.img_size} px, batch {size}")
     print(f"{'placement':26}{'images/s':>10}{'ours / timm':>13}{'memory':>10}{'epoch':>9}{'foretold':>10}{'ratio':>7}")
     for candidate, cost in zip(candidates, costs, strict=True):
-        trainer = Trainer(candidate, recipe, data, 0, device=share.device)
+        trainer = make_trainer(candidate, recipe, data, share)
         rate, better = ratio(trainer, candidate, recipe, args.repeats)
         took, said = epoch(candidate, recipe, data, share), foretold(costs, cost, recipe, data)
         print(

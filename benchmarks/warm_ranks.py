@@ -72,11 +72,15 @@ def table(scratch: pd.DataFrame, warm: pd.DataFrame) -> list[str]:
 
 def train(data: InMemoryDataset, placements: list[str], epochs: int) -> pd.DataFrame:
     """Warm starts of all placements."""
+    from trainers.resources import whole_machine
     from trainers.trainer import Trainer
+    from trainers.trial_task import TrainingSetup
     from trainers.warm_start import Weights
 
     baseline = Candidate.parse(f"caformer_micro-{CAFORMER_PLACEMENT}")
-    source = Trainer(baseline, CIFAR10_CURVES, data, seed=100)
+    resources = whole_machine(1)
+    setup = TrainingSetup(recipe=CIFAR10_CURVES, data=data, resources=resources, checkpoints=None)
+    source = Trainer(candidate=baseline, seed=100, setup=setup)
     for _ in source.epochs():
         pass
     tensors = {name: tensor.cpu().contiguous() for name, tensor in source.model.state_dict().items()}
@@ -84,8 +88,9 @@ def train(data: InMemoryDataset, placements: list[str], epochs: int) -> pd.DataF
     recipe = replace(
         CIFAR10_CURVES, epochs=epochs, warmup_epochs=0, lr=1e-3, mixers_first=epochs // 3, init=str(weights)
     )
+    setup = replace(setup, recipe=recipe, weights=weights)
     for placement in placements:
-        trainer = Trainer(Candidate.parse(f"caformer_micro-{placement}"), recipe, data, seed=0, weights=weights)
+        trainer = Trainer(candidate=Candidate.parse(f"caformer_micro-{placement}"), seed=0, setup=setup)
         curve = [epoch.top1 for epoch in trainer.epochs()]
         rows += [(epochs, placement, number, top1) for number, top1 in enumerate(curve, 1)]
         print(f"{placement:24} {curve[-1]:.1f}", flush=True)

@@ -16,9 +16,9 @@ from orchestrator.plan import make_plan
 from searchspace.candidate import Candidate
 from tests.support.paths import ROOT
 from tests.support.readme import space_file
+from tests.support.training import make_trainer
 from trainers.data.open_dataset import load_in_memory
 from trainers.recipes import DIGITS
-from trainers.trainer import Trainer
 
 EPOCHS = 4
 
@@ -68,7 +68,9 @@ def test_an_interrupted_study_is_finished_by_the_same_command(images, tmp_path):
 
     # What was interrupted equals what was never interrupted.
     trial = trials.merge(before[["key"]].drop_duplicates(), on="key").iloc[0]
-    trainer = Trainer(Candidate.parse(trial["candidate"]), DIGITS.cut(EPOCHS), load_in_memory(str(images), 32), seed=0)
+    trainer = make_trainer(
+        Candidate.parse(trial["candidate"]), DIGITS.cut(EPOCHS), load_in_memory(str(images), 32), seed=0
+    )
     whole = [(epoch.train_loss, epoch.val_loss, epoch.top1) for epoch in trainer.epochs()]
     rows = epochs[epochs["key"] == trial["key"]].sort_values("epoch")
     assert list(rows[["train_loss", "val_loss", "top1"]].itertuples(index=False, name=None)) == whole

@@ -1,76 +1,111 @@
-"""A trial's state in a folder: tensors in safetensors, everything else in JSON, nothing pickled.
+"""Checkpoints of a trial in a folder: tensors in safetensors, everything else in JSON, nothing pickled.
 
-`<folder>/epoch-0007/{model.safetensors, optimizer.safetensors, trainer.json}`. The JSON comes last and holds digests of
-the others: without it, or with others than it was written with, there is no checkpoint.
+`<folder>/epoch-0007/{model.safetensors, optimizer.safetensors, trainer.json}`. The JSON is written last and holds the
+digests of the other files. A checkpoint without it, or whose files have other digests, is damaged.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
+from torch import Tensor
 
 from storage.digest import digest
 from storage.folder import Folder
+from trainers.metadata import CheckpointMetadata
+from trainers.trial_task import EpochMetrics
 
 MODEL, OPTIMIZER, TRAINER = "model.safetensors", "optimizer.safetensors", "trainer.json"
-_EPOCH = re.compile(r"epoch-\d{4}")
+# What a file that is not as it was written may raise.
 DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError)
 
 
-def save_checkpoint(
-    folder: Folder, epoch: int, model: dict, optimizer: dict, trainer: dict[str, Any], kept: int
-) -> None:
-    """Write one epoch's state under `folder` and drop all but the newest `kept`. OSError if it cannot be written."""
-    target = folder / _name(epoch)
-    target.remove(TRAINER)  # of a damaged checkpoint: its other files are about to change
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """The state of a trial after the last epoch of `history`: state dicts of torch, and how they came to be."""
+
+    metadata: CheckpointMetadata
+    history: tuple[EpochMetrics, ...]
+    model: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    scaler: dict[str, Any]  # of gradients in float16; empty if they are not scaled
+    test_top1: float | None = None  # percent; None until training has finished
+
+    @property
+    def epoch(self) -> int:
+        """Completed epochs."""
+        return len(self.history)
+
+
+def save_checkpoint(folder: Folder, checkpoint: Checkpoint, *, keep: int) -> None:
+    """Write a checkpoint under `folder` and remove all but the newest `keep`. OSError if it cannot be written."""
+    target = folder / _name(checkpoint.epoch)
+    target.remove(TRAINER)  # of a damaged checkpoint, whose other files are about to change
     target.make()
-    tensors, rest = _split_optimizer(optimizer)
-    contents = {MODEL: save({name: tensor.contiguous() for name, tensor in model.items()}), OPTIMIZER: save(tensors)}
+    optimizer_tensors, optimizer_rest = _split_optimizer(checkpoint.optimizer)
+    model_tensors = {name: tensor.contiguous() for name, tensor in checkpoint.model.items()}
+    contents = {MODEL: save(model_tensors), OPTIMIZER: save(optimizer_tensors)}
     for name, content in contents.items():
         target.write(name, content)
-    digests = {name: digest(content) for name, content in contents.items()}
-    target.write(TRAINER, json.dumps({**trainer, "optimizer": rest, "digests": digests}).encode())
-    # Those of later epochs are damaged, or this one would not have been trained again.
-    earlier = [name for name in _epochs(folder) if name <= target.name]
-    for old in {*_epochs(folder)} - {*earlier[-kept:]}:
-        folder.remove(old)
+    description = {
+        "identity": checkpoint.metadata.identity,
+        "origin": asdict(checkpoint.metadata),
+        "history": [asdict(epoch) for epoch in checkpoint.history],
+        "scaler": checkpoint.scaler,
+        "test_top1": checkpoint.test_top1,
+        "optimizer": optimizer_rest,
+        "digests": {name: digest(content) for name, content in contents.items()},
+    }
+    target.write(TRAINER, json.dumps(description).encode())
+    names = _epoch_names(folder)
+    # Checkpoints of later epochs are damaged, or training would not have started before them.
+    kept = [name for name in names if name <= target.name][-keep:]
+    for name in names:
+        if name not in kept:
+            folder.remove(name)
 
 
-def note(folder: Folder, epoch: int, **facts: Any) -> None:
-    """Add to the JSON of a checkpoint that was written before."""
+def save_test_top1(folder: Folder, epoch: int, test_top1: float) -> None:
+    """Add the top-1 on the test images, in percent, to the checkpoint of `epoch`."""
     target = folder / _name(epoch)
-    trainer = json.loads(target.read(TRAINER))
-    target.write(TRAINER, json.dumps({**trainer, **facts}).encode())
+    description = json.loads(target.read(TRAINER))
+    description["test_top1"] = test_top1
+    target.write(TRAINER, json.dumps(description).encode())
 
 
-def checkpoints(folder: Folder, device: torch.device) -> Iterator[tuple[dict, dict, dict[str, Any]]]:
-    """Model, optimizer and trainer state of each checkpoint under `folder` that can be read, the newest first."""
-    for name in reversed(_epochs(folder)):
+def load_checkpoint(folder: Folder, device: torch.device) -> Checkpoint | None:
+    """The newest checkpoint under `folder` that is not damaged, with the model on `device`; None if there is none.
+
+    ValueError in one line if a checkpoint is intact but cannot be understood: another version of this code wrote it.
+    OSError if an object store does not answer.
+    """
+    for name in reversed(_epoch_names(folder)):
+        source = folder / name
         try:
-            source = folder / name
-            trainer = json.loads(source.read(TRAINER))
-            model = read_tensors(source, MODEL, trainer)
-            optimizer = _join_optimizer(read_tensors(source, OPTIMIZER, trainer), trainer.pop("optimizer"))
-            if len(trainer["history"]) != int(name.removeprefix("epoch-")):
-                continue
-        except DAMAGE as error:
-            if isinstance(error, OSError) and folder.path is None and not isinstance(error, FileNotFoundError):
-                raise  # a store that is away has damaged nothing
+            description = json.loads(source.read(TRAINER))
+            contents = {file: source.read(file) for file in (MODEL, OPTIMIZER)}
+            is_intact = all(digest(content) == description["digests"][file] for file, content in contents.items())
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            store_is_away = folder.path is None and isinstance(error, OSError)
+            if store_is_away and not isinstance(error, FileNotFoundError):
+                raise
             continue
-        # The optimizer moves its state itself, and leaves step counters on the CPU where they cost no wait.
-        yield {key: tensor.to(device) for key, tensor in model.items()}, optimizer, trainer
+        if is_intact:
+            return _parse(source, description, contents, device)
+    return None
 
 
-def read_tensors(source: Folder, name: str, trainer: dict[str, Any]) -> dict[str, torch.Tensor]:
-    """The tensors of a file beside the JSON whose content is `trainer`; one of DAMAGE if it is not as written."""
+def read_tensors(source: Folder, name: str, digests: Mapping[str, str]) -> dict[str, Tensor]:
+    """The tensors of a file whose digest is `digests[name]`; one of DAMAGE if it is not as it was written."""
     content = source.read(name)
-    if digest(content) != trainer["digests"][name]:
+    if digest(content) != digests[name]:
         raise ValueError(f"{source / name} is not what was written")
     return load(content)
 
@@ -79,7 +114,7 @@ def newest(folder: Folder) -> Folder:
     """The newest checkpoint under `folder`, or `folder` itself if it is one; FileNotFoundError if there is none."""
     if folder.exists(TRAINER):
         return folder
-    for name in reversed(_epochs(folder)):
+    for name in reversed(_epoch_names(folder)):
         if (folder / name).exists(TRAINER):
             return folder / name
     raise FileNotFoundError(f"no checkpoint in {folder}, expected {TRAINER} or epoch-0001, epoch-0002 and so on")
@@ -89,26 +124,63 @@ def _name(epoch: int) -> str:
     return f"epoch-{epoch:04d}"
 
 
-def _epochs(folder: Folder) -> list[str]:
-    return [name for name in folder.folders() if _EPOCH.fullmatch(name)]
+def _epoch_names(folder: Folder) -> list[str]:
+    return [name for name in folder.folders() if re.fullmatch(r"epoch-\d{4}", name)]
 
 
-def _split_optimizer(state: dict) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Every entry under `state.<parameter>.<name>` or `group.<number>.<name>`: tensors, and the rest."""
+def _parse(source: Folder, description: Any, contents: dict[str, bytes], device: torch.device) -> Checkpoint:
+    try:
+        model = load(contents[MODEL])
+        checkpoint = Checkpoint(
+            metadata=_parse_metadata(description["origin"]),
+            history=tuple(EpochMetrics(**epoch) for epoch in description["history"]),
+            model={name: tensor.to(device) for name, tensor in model.items()},
+            # The optimizer moves its state itself, and leaves step counters on the CPU, where reading them is free.
+            optimizer=_join_optimizer(load(contents[OPTIMIZER]), description["optimizer"]),
+            scaler=description["scaler"],
+            test_top1=description.get("test_top1"),
+        )
+    except DAMAGE as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise ValueError(f"checkpoint {source} is intact but cannot be loaded: {reason}") from error
+    if _name(checkpoint.epoch) != source.name:
+        raise ValueError(f"checkpoint {source} is intact but has {checkpoint.epoch} epochs")
+    return checkpoint
+
+
+def _parse_metadata(values: dict[str, Any]) -> CheckpointMetadata:
+    """The metadata from JSON, which has lists for tuples."""
+    fields: dict[str, Any] = {}
+    for name, value in values.items():
+        fields[name] = tuple(value) if isinstance(value, list) else value
+    return CheckpointMetadata(**fields)
+
+
+def _split_optimizer(state: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """An optimizer's state dict as tensors and as values for JSON.
+
+    The keys are `state.<parameter>.<name>` and `group.<number>.<name>`.
+    """
     groups = dict(enumerate(state["param_groups"]))
-    entries = {
-        f"{kind}.{index}.{name}": value
-        for kind, part in (("state", state["state"]), ("group", groups))
-        for index, values in part.items()
-        for name, value in values.items()
-    }
-    tensors = {key: value.contiguous() for key, value in entries.items() if isinstance(value, torch.Tensor)}
-    return tensors, {key: value for key, value in entries.items() if key not in tensors}
+    tensors = {}
+    rest = {}
+    for kind, entries in (("state", state["state"]), ("group", groups)):
+        for index, values in entries.items():
+            for name, value in values.items():
+                key = f"{kind}.{index}.{name}"
+                if isinstance(value, Tensor):
+                    tensors[key] = value.contiguous()
+                else:
+                    rest[key] = value
+    return tensors, rest
 
 
-def _join_optimizer(tensors: dict[str, torch.Tensor], rest: dict[str, Any]) -> dict:
-    parts: dict[str, dict[int, dict[str, Any]]] = {"state": {}, "group": {}}
+def _join_optimizer(tensors: dict[str, Tensor], rest: dict[str, Any]) -> dict[str, Any]:
+    """The state dict that `_split_optimizer` has split."""
+    state: dict[int, dict[str, Any]] = {}
+    groups: dict[int, dict[str, Any]] = {}
     for key, value in {**tensors, **rest}.items():
         kind, index, name = key.split(".")
-        parts[kind].setdefault(int(index), {})[name] = value
-    return {"state": parts["state"], "param_groups": [parts["group"][index] for index in sorted(parts["group"])]}
+        entries = state if kind == "state" else groups
+        entries.setdefault(int(index), {})[name] = value
+    return {"state": state, "param_groups": [groups[index] for index in sorted(groups)]}

@@ -22,6 +22,7 @@ from trainers.device import device_name
 from trainers.recipes import Recipe
 from trainers.resources import NodeCapacity, Resources, TrialRequest, this_machine
 from trainers.trainer import Trainer
+from trainers.trial_task import TrainingSetup
 
 
 class ModelSize(NamedTuple):
@@ -112,10 +113,12 @@ def measure(
     load_from_environment()
     torch.set_num_threads(resources.threads)
     batch_size = min(recipe.micro(resources.device), recipe.batch_size // resources.ranks)
-    recipe = replace(recipe, batch_size=batch_size, micro_batch=None, streamed=False)
+    recipe = replace(recipe, batch_size=batch_size, micro_batch=None, streamed=False, init=None)
     dataset = _random_dataset(recipe, channels, num_classes)
-    trainer = Trainer(candidate=candidate, recipe=recipe, data=dataset, seed=0, device=resources.device)
-    loader = trainer.feed
+    alone = Resources(device=resources.device, threads=resources.threads)
+    setup = TrainingSetup(recipe=recipe, data=dataset, resources=alone, checkpoints=None)
+    trainer = Trainer(candidate=candidate, seed=0, setup=setup)
+    loader = trainer.loader
     assert isinstance(loader, InMemoryLoader)
     images = loader.train_images[:batch_size]
     labels = loader.train_labels[:batch_size]
@@ -124,7 +127,7 @@ def measure(
         trainer.step([loader.mix(loader.normalise(images), labels)])
 
     def predict() -> None:
-        trainer.predict(loader.normalise(images))
+        trainer.training_model.predict(loader.normalise(images))
 
     trainer.model.train()
     train_speed = _images_per_second(train_step, batch_size)
@@ -188,7 +191,7 @@ def _peak_memory(trainer: Trainer, run: Callable[[], object]) -> int:
         run()
         return torch.cuda.max_memory_allocated(trainer.device)
     # A step frees its gradients first. Free them here, or the profiler would not count them when `run` allocates them.
-    trainer.optimizer.zero_grad(set_to_none=True)
+    trainer.optimizer.zero_grad()
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
         run()
     all_events = profile.profiler.kineto_results.events()
@@ -204,7 +207,7 @@ def _peak_memory(trainer: Trainer, run: Callable[[], object]) -> int:
 def _weights_and_state(trainer: Trainer) -> Iterator[Tensor]:
     """The parameters of the model and the tensors of the optimizer's state."""
     yield from trainer.model.parameters()
-    for state in trainer.optimizer.state.values():
+    for state in trainer.optimizer.base.state.values():
         for value in state.values():
             if isinstance(value, Tensor):
                 yield value

@@ -24,7 +24,7 @@ from trainers.trial_task import Failure, TrialReport
 COLLECTIVE_TIMEOUT = timedelta(hours=1)  # others wait while rank 0 writes to a store that may be away for a while
 GRACE_SECONDS = 2.0  # after a failure, in which other ranks may report what caused it
 
-TrainRank = Callable[[RankContext, str], Iterator[TrialReport]]
+TrainRank = Callable[[RankContext], Iterator[TrialReport]]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class _RankFailure:
 
 
 def run_on_ranks(train: TrainRank, ranks: int, device: str) -> Iterator[TrialReport | Failure]:
-    """Call `train(context, device)` in `ranks` new processes; yield what rank 0 reports, and a failure of any last.
+    """Call `train(context)` in `ranks` new processes; yield what rank 0 reports, and a failure of any last.
 
     `device` is "cpu", or "cuda" for one GPU each. `train` must be picklable.
     """
@@ -126,20 +126,17 @@ def _find_cause(first: _RankFailure, processes: dict[Any, Any]) -> Failure:
 def _run_rank(train: TrainRank, context: RankContext, device: str, meeting: str, sender: Any) -> None:
     """The main function of a rank's process."""
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    on_gpu = device == "cuda"
-    if on_gpu:
-        device = f"cuda:{context.rank}"
     try:
-        if on_gpu:
-            torch.cuda.set_device(device)
+        if device == "cuda":
+            torch.cuda.set_device(context.device(device))
         dist.init_process_group(
-            "nccl" if on_gpu else "gloo",
+            "nccl" if device == "cuda" else "gloo",
             init_method=meeting,
             rank=context.rank,
             world_size=context.size,
             timeout=COLLECTIVE_TIMEOUT,
         )
-        for report in train(context, device):
+        for report in train(context):
             if context.rank == 0:
                 sender.send(report)
         dist.destroy_process_group()

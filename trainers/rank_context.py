@@ -1,4 +1,4 @@
-"""The ranks that train one model together: who I am, what is summed over all, which images are mine."""
+"""The ranks that train one model together: rank, world size, collectives, and this rank's slice of each batch."""
 
 from __future__ import annotations
 
@@ -12,37 +12,48 @@ from torch.nn.parallel import DistributedDataParallel
 
 @dataclass(frozen=True)
 class RankContext:
-    """Rank `rank` of `size`. One rank alone needs no process group."""
+    """Rank `rank` of `size` ranks. A single rank needs no process group: its collectives do nothing."""
 
     rank: int = 0
     size: int = 1
 
+    def device(self, kind: str) -> torch.device:
+        """This rank's device of that kind ("cpu" or "cuda"): several ranks have a GPU each."""
+        if kind == "cuda" and self.size > 1:
+            return torch.device(kind, self.rank)
+        return torch.device(kind)
+
     def wrap(self, model: nn.Module) -> nn.Module:
-        """The model as it is called in training; gradients become means over the ranks."""
+        """The model to call in training; its gradients are averaged over the ranks."""
         return DistributedDataParallel(model) if self.size > 1 else model
 
-    def gathering(self, model: nn.Module, now: bool) -> AbstractContextManager:
-        """Around a backward pass: ranks exchange gradients at the last micro-batch of a step, not before."""
-        return nullcontext() if now or self.size == 1 else model.no_sync()  # type: ignore[operator]
+    def maybe_no_sync(self, model: nn.Module, *, sync: bool) -> AbstractContextManager:
+        """The context of a backward pass through a wrapped model; without `sync` gradients are not averaged yet."""
+        if sync or self.size == 1:
+            return nullcontext()
+        return model.no_sync()  # type: ignore[operator]
 
     def sum(self, values: Tensor) -> Tensor:
-        """The sum over all ranks."""
+        """All-reduce: `values` summed over all ranks, in place."""
         if self.size > 1:
             torch.distributed.all_reduce(values)
         return values
 
-    def wait(self) -> None:
-        """Until every rank is here."""
+    def barrier(self) -> None:
+        """Wait until every rank is here."""
         if self.size > 1:
             torch.distributed.barrier()
 
-    def parts(self, number: int, micro_batch: int) -> list[Tensor]:
-        """Which positions of a batch of `number` images this rank takes, micro-batch by micro-batch.
+    def micro_batches(self, batch_size: int, micro_batch: int) -> list[Tensor]:
+        """The positions in a batch of `batch_size` images that this rank takes, one tensor for each micro-batch.
 
-        The ranks' micro-batches lie side by side: two ranks see at a time what one with twice the micro-batch sees.
+        The ranks' micro-batches lie side by side: two ranks see together what one rank sees with a micro-batch twice
+        as large.
         """
-        share = number // self.size
-        starts = range(0, share, micro_batch)
-        sizes = [min(micro_batch, share - start) for start in starts]
-        firsts = [start * self.size + self.rank * size for start, size in zip(starts, sizes, strict=True)]
-        return [torch.arange(first, first + size) for first, size in zip(firsts, sizes, strict=True)]
+        images_per_rank = batch_size // self.size
+        positions = []
+        for start in range(0, images_per_rank, micro_batch):
+            images = min(micro_batch, images_per_rank - start)
+            first = start * self.size + self.rank * images
+            positions.append(torch.arange(first, first + images))
+        return positions

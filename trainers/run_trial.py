@@ -64,7 +64,7 @@ def run_trial(task: TrialTask, setup: TrainingSetup) -> Iterator[TrialReport | F
 
 
 def report_epochs(
-    task: TrialTask, setup: TrainingSetup, micro_batch: int | None, context: RankContext, device: str
+    task: TrialTask, setup: TrainingSetup, micro_batch: int | None, context: RankContext
 ) -> Iterator[TrialReport]:
     """Train as one rank and yield a report after every epoch. Epochs whose reports were lost come first, untrained."""
     load_from_environment()  # a user's space file may register token mixers that the candidate needs
@@ -72,16 +72,12 @@ def report_epochs(
     if setup.resources.device == "cuda" and setup.resources.memory_fraction < 1:
         torch.cuda.set_per_process_memory_fraction(setup.resources.memory_fraction)
     trainer = Trainer(
-        task.candidate,
-        setup.recipe,
-        setup.data,
-        task.seed,
-        setup.folder_of(task),
-        device,
-        context,
-        micro_batch,
-        setup.resources.workers,
-        setup.weights,
+        candidate=task.candidate,
+        seed=task.seed,
+        setup=setup,
+        folder=setup.folder_of(task),
+        rank_context=context,
+        micro_batch=micro_batch,
     )
     epochs = trainer.epochs()
     reported_epochs = task.reported_epochs
@@ -103,7 +99,7 @@ def _attempt(task: TrialTask, setup: TrainingSetup, micro_batch: int | None) -> 
         yield from run_on_ranks(train, resources.ranks, resources.device)
         return
     try:
-        yield from report_epochs(task, setup, micro_batch, RankContext(), resources.device)
+        yield from report_epochs(task, setup, micro_batch, RankContext())
     except Exception as error:
         failure = failure_from(error)
     else:
@@ -133,8 +129,8 @@ def _report(trainer: Trainer) -> TrialReport:
         test_top1=trainer.test() if trainer.finished and not diverged else None,
         device=device_name(trainer.device),
         torch=torch.__version__,
-        ranks=trainer.team.size,
+        ranks=trainer.rank_context.size,
         micro_batch=trainer.micro_batch,
-        accumulation=len(trainer.parts),
+        accumulation=len(trainer.micro_batches),
         finished=trainer.finished,
     )

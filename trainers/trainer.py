@@ -1,271 +1,223 @@
-"""One model, one recipe, epoch by epoch. Every random draw of an epoch is a function of the seed and that epoch, so a
-checkpoint needs no generator state and a resumed run repeats an uninterrupted one bit for bit (on a CPU)."""
+"""Trains one model epoch by epoch.
+
+Every random draw of an epoch is a function of the seed and the epoch. So checkpoints need no generator state, and a
+resumed training repeats an uninterrupted one bit for bit (on a CPU).
+"""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 from itertools import islice
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from searchspace.backbones import build
 from searchspace.candidate import Candidate
 from storage.folder import Folder
-from trainers.checkpoint import DAMAGE, checkpoints, note, save_checkpoint
-from trainers.data.batch_loaders import Batch, make_batch_loader
-from trainers.data.dataset import ImageDataset
+from trainers.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, save_test_top1
+from trainers.data.batch_loaders import Batch, BatchLoader, make_batch_loader
 from trainers.data.transforms import INTERPOLATION
+from trainers.evaluation import Evaluation, evaluate
 from trainers.metadata import CheckpointMetadata
+from trainers.optimizer import Optimizer
 from trainers.rank_context import RankContext
-from trainers.recipes import Recipe
-from trainers.trial_task import EpochMetrics
+from trainers.training_model import TrainingModel
+from trainers.trial_task import EpochMetrics, TrainingSetup
 from trainers.version import commit
-from trainers.warm_start import Weights, freeze, load_shared_weights
-
-from timm.optim import create_optimizer_v2
-from timm.scheduler import create_scheduler_v2
-
-FINITE_CHECK = 50  # steps between looks at the loss, each of which waits for the device
 
 
 class Trainer:
-    """Trains `candidate` by `recipe` with `seed` on `data`; resumes from the newest checkpoint under `folder`.
+    """Trains `candidate` with `seed`, and resumes from the newest checkpoint in `folder`, where it saves every epoch.
 
-    `team`: this rank and how many there are; `micro_batch`: images of one pass, if not what the recipe says; `weights`:
-    what to begin with.
+    `micro_batch`: images of one forward pass, if not as many as the recipe says. ValueError if the folder's checkpoints
+    are of another trial or cannot be loaded.
     """
 
     def __init__(
         self,
+        *,
         candidate: Candidate,
-        recipe: Recipe,
-        data: ImageDataset,
         seed: int,
+        setup: TrainingSetup,
         folder: Folder | None = None,
-        device: str | None = None,
-        team: RankContext | None = None,
+        rank_context: RankContext | None = None,
         micro_batch: int | None = None,
-        workers: int = 0,
-        weights: Weights | None = None,
     ) -> None:
-        self.recipe, self.seed, self.folder, self.weights = recipe, seed, folder, weights
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.team = team or RankContext()
-        self.feed = make_batch_loader(data, recipe, device=self.device, rank_context=self.team, workers=workers)
-        micro = micro_batch or recipe.micro(self.device.type)
-        self.parts = self.team.parts(self.feed.batch_size, micro)
-        self.origin = CheckpointMetadata(
-            candidate=str(candidate),
-            recipe=recipe.name,
-            recipe_fingerprint=recipe.fingerprint,
-            data=data.name,
-            data_fingerprint=data.fingerprint,
-            seed=seed,
-            commit=commit(),
-            torch=torch.__version__,
-            img_size=recipe.img_size,
-            classes=data.classes,
-            mean=self.feed.mean,
-            std=self.feed.std,
-            crop_pct=recipe.crop_pct,
-            interpolation=INTERPOLATION,
-            streamed=recipe.streamed,
-            init=recipe.init,
+        recipe = setup.recipe
+        self.recipe = recipe
+        self.seed = seed
+        self.folder = folder
+        self.rank_context = rank_context or RankContext()
+        self.device = self.rank_context.device(setup.resources.device)
+        self.loader = make_batch_loader(
+            setup.data,
+            recipe,
+            device=self.device,
+            rank_context=self.rank_context,
+            workers=setup.resources.workers,
         )
-        self._begin()
-        for model, optimizer, trainer in checkpoints(folder, self.device) if folder else ():
-            if trainer.get("identity") != self.origin.identity:
-                found, wanted = trainer.get("identity"), self.origin.identity
-                raise ValueError(f"{folder} holds checkpoints of {found}, expected {wanted}")
-            try:
-                self._restore(model, optimizer, trainer)
-                break
-            except torch.OutOfMemoryError:
-                raise  # that is no damage
-            except (*DAMAGE, RuntimeError):
-                self._begin()  # undo what a damaged checkpoint has half loaded
+        self.micro_batches = self.rank_context.micro_batches(
+            self.loader.batch_size, micro_batch or recipe.micro(self.device.type)
+        )
+        self.images_per_rank = sum(len(positions) for positions in self.micro_batches)  # of an optimizer step
+        self.metadata = describe_training(candidate, seed, setup, self.loader)
 
-    def _begin(self) -> None:
-        """A model, an optimizer and a schedule as they are before the first epoch."""
-        recipe = self.recipe
-        torch.manual_seed(self._noise_seed(0))
-        candidate = Candidate.parse(self.origin.candidate)
-        self.model: nn.Module = build(
-            candidate,
-            recipe.img_size,
-            in_chans=self.origin.channels,
-            num_classes=len(self.origin.classes),
-            drop_path_rate=recipe.drop_path,
-            drop_rate=recipe.head_dropout,
-        )
-        self.fresh = load_shared_weights(self.model, candidate, self.weights) if self.weights else set()
-        self.alone: set[str] = set()  # the parameters that are trained while all others are frozen
-        self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if recipe.compile and self.device.type == "cuda":
-            self.model.compile()
-        self.parallel = self.team.wrap(self.model)
-        self.optimizer = create_optimizer_v2(
-            self.model, opt=recipe.optimizer, lr=recipe.lr, weight_decay=recipe.weight_decay
-        )
-        self.schedule, _ = create_scheduler_v2(
-            self.optimizer,
-            sched="cosine",
-            num_epochs=recipe.epochs,
-            warmup_epochs=recipe.warmup_epochs,
-            cooldown_epochs=recipe.cooldown_epochs,
-            warmup_lr=recipe.warmup_lr,
-            min_lr=recipe.min_lr,
-            step_on_epochs=not recipe.sched_on_updates,
-            updates_per_epoch=self.feed.steps,
-        )
-        amp = recipe.amp if self.device.type == "cuda" else None
-        self.autocast = torch.autocast(self.device.type, getattr(torch, amp or "bfloat16"), enabled=amp is not None)
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=amp == "float16")
+        torch.manual_seed(self._epoch_seed(0))
+        self.training_model = TrainingModel(candidate, setup, device=self.device, rank_context=self.rank_context)
+        self.model = self.training_model.module
+        self.optimizer = Optimizer(self.model, recipe, device=self.device, steps_per_epoch=self.loader.steps)
         self.history: list[EpochMetrics] = []
         self.test_top1: float | None = None
+        if folder:
+            self._resume(folder)
 
     @property
     def micro_batch(self) -> int:
-        """Images of this rank's largest pass, at evaluation too."""
-        return max(map(len, self.parts))
-
-    @property
-    def share(self) -> int:
-        """Images of a step that this rank sees."""
-        return sum(map(len, self.parts))
+        """Images of this rank's largest forward pass; evaluation uses it too."""
+        return max(len(positions) for positions in self.micro_batches)
 
     @property
     def finished(self) -> bool:
-        """Whether the recipe's budget is spent or the run has diverged."""
-        return len(self.history) >= self.recipe.budget or (bool(self.history) and self.history[-1].diverged)
+        """Whether the recipe's epochs are complete or the training has diverged."""
+        if not self.history:
+            return False
+        return len(self.history) >= self.recipe.budget or self.history[-1].diverged
 
     def epochs(self) -> Iterator[EpochMetrics]:
-        """Train and yield each epoch that is still missing, after its checkpoint is on disk."""
+        """Train the epochs that are missing and yield each after its checkpoint is saved."""
         while not self.finished:
             start = time.monotonic()
-            number = len(self.history)
-            train_loss = self._train_epoch(number)
-            top1 = val_loss = math.nan
+            epoch = len(self.history)
+            train_loss = self._train_epoch(epoch)
+            val_loss = math.nan
+            top1 = math.nan
             if math.isfinite(train_loss):
-                top1, val_loss = self._evaluate(self.feed.val_batches(self.micro_batch))
-                top1 = top1 if math.isfinite(val_loss) else math.nan
-            lr = self.optimizer.param_groups[0]["lr"]
-            epoch = EpochMetrics(
-                epoch=number + 1,
+                validation = self._evaluate(self.loader.val_batches(self.micro_batch))
+                val_loss = validation.loss
+                if math.isfinite(val_loss):
+                    top1 = validation.top1
+            metrics = EpochMetrics(
+                epoch=epoch + 1,
                 train_loss=train_loss,
                 val_loss=val_loss,
                 top1=top1,
-                lr=lr,
+                lr=self.optimizer.lr,
                 seconds=time.monotonic() - start,
                 finished_at=time.time(),
             )
-            self.history.append(epoch)
+            self.history.append(metrics)
             self._save()
-            yield epoch
+            yield metrics
 
     def test(self) -> float:
-        """Top-1 in percent on the test images: read once, when training is over, and then kept with the checkpoint."""
+        """Top-1 in percent on the test images. They are read once; the result is saved if training has finished."""
         if self.test_top1 is None:
-            self.test_top1 = self._evaluate(self.feed.test_batches(self.micro_batch))[0]
-            if self.folder is not None and self.finished and self.team.rank == 0:
-                note(self.folder, len(self.history), test_top1=self.test_top1)
+            self.test_top1 = self._evaluate(self.loader.test_batches(self.micro_batch)).top1
+            if self.folder and self.finished and self.rank_context.rank == 0:
+                save_test_top1(self.folder, len(self.history), self.test_top1)
         return self.test_top1
 
-    def _noise_seed(self, epoch: int) -> int:
+    def step(self, batches: Iterable[Batch]) -> Tensor:
+        """One optimizer step on this rank's micro-batches. Returns its mean loss, still on the device."""
+        self.optimizer.zero_grad()
+        total_loss = torch.zeros((), device=self.device)
+        last = len(self.micro_batches) - 1
+        for index, (images, labels) in zip(range(last + 1), batches, strict=True):
+            with self.training_model.maybe_no_sync(sync=index == last):
+                loss = self.training_model.loss(images, labels) * (len(images) / self.images_per_rank)
+                self.optimizer.backward(loss)
+            total_loss += loss.detach()
+        self.optimizer.step()
+        return total_loss
+
+    def _train_epoch(self, epoch: int, check_every: int = 50) -> float:
+        """Mean training loss of epoch `epoch`, from 0. The epoch ends early once a loss is not finite.
+
+        That is looked at every `check_every` steps, because each look waits for the device.
+        """
+        only_new = epoch < self.recipe.mixers_first
+        self.training_model.train_only(self.training_model.new_parameters if only_new else set())
+        batches = self.loader.train_batches(self.micro_batches, self._epoch_seed(epoch + 1))
+        self.model.train()
+        total_loss = torch.zeros((), device=self.device)
+        for step in range(self.loader.steps):
+            self.optimizer.set_lr(epoch, step)
+            total_loss += self.step(islice(batches, len(self.micro_batches)))
+            if step % check_every == 0 and not torch.isfinite(self.rank_context.sum(total_loss.clone())):
+                break
+        return self.rank_context.sum(total_loss).item() / self.loader.steps / self.rank_context.size
+
+    def _evaluate(self, batches: Iterable[Batch]) -> Evaluation:
+        self.model.eval()
+        return evaluate(
+            self.training_model.predict,
+            batches,
+            num_classes=len(self.metadata.classes),
+            device=self.device,
+            rank_context=self.rank_context,
+        )
+
+    def _epoch_seed(self, epoch: int) -> int:
+        """The seed of the weights (epoch 0) or of the draws in the epoch of that number, from 1."""
         return self.seed * 1_000_003 + epoch
 
-    def _train_epoch(self, number: int) -> float:
-        """Mean training loss of epoch `number`, from 0; NaN or infinite as soon as a step's loss is."""
-        self._train_alone(self.fresh if number < self.recipe.mixers_first else set())
-        batches = self.feed.train_batches(self.parts, self._noise_seed(number + 1))
-        if not self.recipe.sched_on_updates:
-            self.schedule.step(number)
-        self.model.train()
-        total = torch.zeros((), device=self.device)
-        for step in range(self.feed.steps):
-            if self.recipe.sched_on_updates:
-                self.schedule.step_update(number * self.feed.steps + step)
-            total += self.step(islice(batches, len(self.parts)))
-            if step % FINITE_CHECK == 0 and not torch.isfinite(self.team.sum(total.clone())):
-                break
-        return self.team.sum(total).item() / self.feed.steps / self.team.size
-
-    def _train_alone(self, names: set[str]) -> None:
-        """Freeze all parameters but these, or none if there are none."""
-        if names != self.alone:
-            freeze(self.model, names)
-            # Ranks exchange the gradients of what was trained when the model was wrapped.
-            self.alone, self.parallel = names, self.team.wrap(self.model)
-
-    def step(self, batches: Iterable[Batch]) -> Tensor:
-        """One optimizer step on this rank's micro-batches; its loss, still on the device."""
-        self.optimizer.zero_grad(set_to_none=True)
-        loss = torch.zeros((), device=self.device)
-        for left, (images, labels) in zip(range(len(self.parts) - 1, -1, -1), batches, strict=True):
-            with self.team.gathering(self.parallel, now=left == 0):
-                with self.autocast:
-                    part = self._loss(self.parallel(images), labels) * (len(images) / self.share)
-                self.scaler.scale(part).backward()
-            loss += part.detach()
-        if self.recipe.clip_grad is not None:
-            self.scaler.unscale_(self.optimizer)
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_grad)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        return loss
-
-    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        smoothed = labels.is_floating_point()  # where images are mixed
-        return F.cross_entropy(logits, labels, label_smoothing=0.0 if smoothed else self.recipe.label_smoothing)
-
-    @torch.inference_mode()
-    def predict(self, images: Tensor) -> Tensor:
-        """Logits (B, classes) of normalised images (B, C, H, W)."""
-        with self.autocast:
-            return self.model(images).float()
-
-    def _evaluate(self, batches: Iterable[Batch]) -> tuple[float, float]:
-        """Top-1 in percent and mean cross entropy, over all ranks."""
-        self.model.eval()
-        right = loss = number = 0.0
-        for images, labels in batches:
-            logits = self.predict(images)
-            loss += F.cross_entropy(logits, labels, reduction="sum").item()
-            right += (logits.argmax(1) == labels).sum().item()
-            number += len(labels)
-        sums = self.team.sum(torch.tensor([right, loss, number], dtype=torch.float64, device=self.device))
-        right, loss, number = sums.tolist()
-        return 100 * right / number, loss / number
-
     def _save(self) -> None:
-        if self.folder is not None and self.team.rank == 0:
-            trainer = {
-                "identity": self.origin.identity,
-                "origin": asdict(self.origin),
-                "history": [asdict(epoch) for epoch in self.history],
-                "scaler": self.scaler.state_dict(),
-                "test_top1": None,
-            }
-            kept = 1 if self.finished else 2  # the newest, and while it matters one to fall back to
-            save_checkpoint(
-                self.folder, len(self.history), self.model.state_dict(), self.optimizer.state_dict(), trainer, kept
+        if self.folder and self.rank_context.rank == 0:
+            checkpoint = Checkpoint(
+                metadata=self.metadata,
+                history=tuple(self.history),
+                model=self.model.state_dict(),
+                optimizer=self.optimizer.base.state_dict(),
+                scaler=self.optimizer.scaler.state_dict(),
             )
-        self.team.wait()
+            # While training goes on, the one before is kept in case that the newest is damaged.
+            save_checkpoint(self.folder, checkpoint, keep=1 if self.finished else 2)
+        self.rank_context.barrier()
 
-    def _restore(self, model: dict, optimizer: dict, trainer: dict) -> None:
-        history = [EpochMetrics(**epoch) for epoch in trainer["history"]]
-        self.model.load_state_dict(model)
-        self.optimizer.load_state_dict(optimizer)
-        for parameter, values in self.optimizer.state.items():
-            # Files hold no memory layout, and a norm of another layout is rounded otherwise.
-            for name, value in values.items():
-                if isinstance(value, Tensor) and value.shape == parameter.shape:
-                    values[name] = torch.empty_like(parameter).copy_(value)
-        if trainer["scaler"]:
-            self.scaler.load_state_dict(trainer["scaler"])
-        self.history, self.test_top1 = history, trainer.get("test_top1")
+    def _resume(self, folder: Folder) -> None:
+        checkpoint = load_checkpoint(folder, self.device)
+        if checkpoint is None:
+            return
+        found = checkpoint.metadata.identity
+        if found != self.metadata.identity:
+            raise ValueError(f"{folder} holds checkpoints of {found}, expected {self.metadata.identity}")
+        load_state(self.model, self.optimizer, checkpoint, folder)
+        self.history = list(checkpoint.history)
+        self.test_top1 = checkpoint.test_top1
+
+
+def load_state(model: nn.Module, optimizer: Optimizer, checkpoint: Checkpoint, folder: Folder) -> None:
+    """Restore the weights and the optimizer. ValueError in one line if the checkpoint, from `folder`, does not fit."""
+    try:
+        model.load_state_dict(checkpoint.model)
+        optimizer.load_state_dicts(checkpoint.optimizer, checkpoint.scaler)
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise ValueError(f"the checkpoint of epoch {checkpoint.epoch} in {folder} does not fit: {reason}") from error
+
+
+def describe_training(candidate: Candidate, seed: int, setup: TrainingSetup, loader: BatchLoader) -> CheckpointMetadata:
+    """What checkpoints say of a training: the trial, the code, and the images that the model takes."""
+    recipe = setup.recipe
+    return CheckpointMetadata(
+        candidate=str(candidate),
+        recipe=recipe.name,
+        recipe_fingerprint=recipe.fingerprint,
+        data=setup.data.name,
+        data_fingerprint=setup.data.fingerprint,
+        seed=seed,
+        commit=commit(),
+        torch=torch.__version__,
+        img_size=recipe.img_size,
+        classes=setup.data.classes,
+        mean=loader.mean,
+        std=loader.std,
+        crop_pct=recipe.crop_pct,
+        interpolation=INTERPOLATION,
+        streamed=recipe.streamed,
+        init=recipe.init,
+    )

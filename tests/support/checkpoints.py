@@ -1,6 +1,5 @@
 """Checkpoints with random weights, for tests of what is done with trained models."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,8 @@ from safetensors.torch import save_file
 from searchspace.backbones import build
 from searchspace.candidate import Candidate
 from storage.folder import Folder
-from trainers.checkpoint import save_checkpoint
+from tests.support.reports import make_epoch
+from trainers.checkpoint import Checkpoint, save_checkpoint
 from trainers.metadata import CheckpointMetadata
 
 METADATA = {
@@ -50,9 +50,15 @@ def write_checkpoint(
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=noise)
-    trainer = {"origin": asdict(metadata), "history": [{"top1": top1}], "test_top1": test_top1}
-    optimizer: dict[str, Any] = {"state": {}, "param_groups": []}
-    save_checkpoint(Folder(str(folder)), 1, model.state_dict(), optimizer, trainer, kept=1)
+    checkpoint = Checkpoint(
+        metadata=metadata,
+        history=(make_epoch(1, top1),),
+        model=model.state_dict(),
+        optimizer={"state": {}, "param_groups": []},
+        scaler={},
+        test_top1=test_top1,
+    )
+    save_checkpoint(Folder(str(folder)), checkpoint, keep=1)
     return str(folder)
 
 

@@ -9,12 +9,12 @@ from sklearn.datasets import load_digits
 
 from searchspace.candidate import Candidate
 from storage.folder import Folder
+from tests.support.training import make_trainer
 from trainers.__main__ import main
 from trainers.data.open_dataset import open_streamed
 from trainers.recipes import ABLATION
 from trainers.resources import whole_machine
 from trainers.run_trial import run_trial
-from trainers.trainer import Trainer
 from trainers.trial_task import TrainingSetup, TrialTask
 
 import timm
@@ -58,7 +58,7 @@ def test_the_recipe_of_the_ablations_from_training_to_timm(pictures, tmp_path, c
 
     assert main(["export", str(checkpoints), str(tmp_path / "export")]) == 0
     exported = timm.create_model(f"local-dir:{tmp_path / 'export'}", pretrained=True).eval()
-    trained = Trainer(Candidate.parse(CANDIDATE), recipe, data, 0, Folder(checkpoints)).model.eval()
+    trained = make_trainer(Candidate.parse(CANDIDATE), recipe, data, 0, Folder(checkpoints)).model.eval()
     images = torch.randn(1, 3, 224, 224)
     with torch.inference_mode():
         assert torch.equal(exported(images), trained(images.contiguous(memory_format=torch.channels_last)))

@@ -13,7 +13,7 @@ from storage.folder import Folder
 from tests.support.training import curve
 from trainers.resources import Resources
 from trainers.run_trial import run_trial
-from trainers.trainer import Trainer
+from trainers.training_model import TrainingModel
 from trainers.trial_task import Failure, TrainingSetup, TrialTask
 
 TASK = TrialTask(key="k", candidate=Candidate.parse("caformer_micro-dwconv-cska-ska-attn"), seed=0, until=3)
@@ -61,14 +61,14 @@ def test_an_error_in_training_is_a_failure_with_a_traceback(setup):
 def memory_limit(monkeypatch):
     """`memory_limit[0]` images at a time fit into the device's memory; None: any number."""
     limit = [None]
-    loss = Trainer._loss
+    loss = TrainingModel.loss
 
-    def limited_loss(self, logits, labels):
-        if limit[0] and len(labels) > limit[0]:
-            raise torch.OutOfMemoryError(f"{len(labels)} images")
-        return loss(self, logits, labels)
+    def limited_loss(self, images, labels):
+        if limit[0] and len(images) > limit[0]:
+            raise torch.OutOfMemoryError(f"{len(images)} images")
+        return loss(self, images, labels)
 
-    monkeypatch.setattr(Trainer, "_loss", limited_loss)
+    monkeypatch.setattr(TrainingModel, "loss", limited_loss)
     return limit
 
 

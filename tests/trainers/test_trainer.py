@@ -1,4 +1,3 @@
-import json
 import math
 from dataclasses import replace
 
@@ -7,7 +6,8 @@ import torch
 
 from searchspace.candidate import Candidate
 from storage.folder import Folder
-from trainers.trainer import Trainer
+from tests.support.training import make_trainer
+from trainers.checkpoint import load_checkpoint, save_checkpoint
 
 CANDIDATE = Candidate.parse("caformer_micro-dwconv-cska-ska-attn")
 
@@ -21,7 +21,7 @@ def curve(trainer):
 
 
 def trained(*args, **kwargs):
-    trainer = Trainer(*args, **kwargs)
+    trainer = make_trainer(*args, **kwargs)
     list(trainer.epochs())
     return trainer
 
@@ -42,9 +42,9 @@ def test_one_seed_is_one_result_and_another_seed_another(shapes, quick):
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(shapes, quick, tmp_path, changes):
     recipe = replace(quick, **changes)
     whole = trained(CANDIDATE, recipe, shapes, 0)
-    next(Trainer(CANDIDATE, recipe, shapes, 0, Folder(tmp_path)).epochs())
+    next(make_trainer(CANDIDATE, recipe, shapes, 0, Folder(tmp_path)).epochs())
     torch.rand(5)  # the state of the global generator must not matter
-    resumed = Trainer(CANDIDATE, recipe, shapes, 0, Folder(tmp_path))
+    resumed = make_trainer(CANDIDATE, recipe, shapes, 0, Folder(tmp_path))
     assert [epoch.epoch for epoch in resumed.epochs()] == [2, 3]
     assert curve(resumed) == curve(whole)
     assert torch.equal(weights(resumed), weights(whole))
@@ -52,36 +52,38 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(shapes, quick, tm
 
 def test_a_finished_run_has_nothing_left_to_train(shapes, quick, tmp_path):
     trained(CANDIDATE, quick, shapes, 0, Folder(tmp_path))
-    again = Trainer(CANDIDATE, quick, shapes, 0, Folder(tmp_path))
+    again = make_trainer(CANDIDATE, quick, shapes, 0, Folder(tmp_path))
     assert again.finished
     assert list(again.epochs()) == []
 
 
 def trained_for_two_epochs(shapes, recipe, folder):
-    trainer = Trainer(CANDIDATE, recipe, shapes, 0, folder)
+    trainer = make_trainer(CANDIDATE, recipe, shapes, 0, folder)
     for epoch in trainer.epochs():
         if epoch.epoch == 2:
             return trainer
 
 
-@pytest.mark.parametrize(
-    ("file", "content"),
-    [
-        ("model.safetensors", "half"),
-        ("trainer.json", "{"),
-        ("trainer.json", "[]"),
-        ("trainer.json", '{"optimizer": {}, "history": []}'),
-        ("trainer.json", '{"optimizer": {}, "history": [{}, {}], "identity": IDENTITY, "scaler": {}}'),
-    ],
-)
-def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(shapes, quick, tmp_path, file, content):
-    identity = json.dumps(trained_for_two_epochs(shapes, quick, Folder(tmp_path)).origin.identity)
-    (tmp_path / "epoch-0002.bak").mkdir()
-    (tmp_path / "epoch-0002" / file).write_text(content.replace("IDENTITY", identity))
-    resumed = Trainer(CANDIDATE, quick, shapes, 0, Folder(tmp_path))
+def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(shapes, quick, tmp_path):
+    trained_for_two_epochs(shapes, quick, Folder(tmp_path))
+    (tmp_path / "epoch-0002" / "model.safetensors").write_bytes(b"half")
+    resumed = make_trainer(CANDIDATE, quick, shapes, 0, Folder(tmp_path))
     assert len(resumed.history) == 1
     list(resumed.epochs())
     assert torch.equal(weights(resumed), weights(trained(CANDIDATE, quick, shapes, 0)))
+
+
+def test_an_intact_checkpoint_that_does_not_fit_is_an_error_in_one_line(shapes, quick, tmp_path):
+    folder = Folder(tmp_path)
+    trained_for_two_epochs(shapes, quick, folder)
+    checkpoint = load_checkpoint(folder, torch.device("cpu"))
+    del checkpoint.model["stem.conv.weight"]
+    save_checkpoint(folder, checkpoint, keep=2)
+    with pytest.raises(
+        ValueError, match=r"^the checkpoint of epoch 2 in .* does not fit: .*stem\.conv\.weight"
+    ) as error:
+        make_trainer(CANDIDATE, quick, shapes, 0, folder)
+    assert "\n" not in str(error.value)
 
 
 def test_where_every_checkpoint_is_damaged_training_begins_anew(shapes, quick, tmp_path):
@@ -95,7 +97,7 @@ def test_where_every_checkpoint_is_damaged_training_begins_anew(shapes, quick, t
 def test_the_checkpoints_of_another_trial_are_refused(shapes, quick, tmp_path, other):
     trained(CANDIDATE, quick, shapes, 0, Folder(tmp_path))
     with pytest.raises(ValueError, match=r"holds checkpoints of \{'candidate': .*, expected"):
-        Trainer(
+        make_trainer(
             **{"candidate": CANDIDATE, "recipe": quick, "data": shapes, "seed": 0, "folder": Folder(tmp_path), **other}
         )
 
@@ -117,14 +119,14 @@ def test_stopping_early_keeps_the_schedule(shapes, quick):
 
 
 def test_not_asking_for_the_next_epoch_stops_the_training(shapes, quick):
-    trainer = Trainer(CANDIDATE, quick, shapes, 0)
+    trainer = make_trainer(CANDIDATE, quick, shapes, 0)
     next(trainer.epochs())
     assert len(trainer.history) == 1
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_diverged_run_ends_at_its_first_bad_epoch(shapes, quick):
-    trainer = Trainer(CANDIDATE, quick, shapes, 0)
+    trainer = make_trainer(CANDIDATE, quick, shapes, 0)
     with torch.no_grad():
         trainer.model.head.fc.fc2.weight.fill_(math.nan)
     epochs = list(trainer.epochs())
@@ -135,20 +137,20 @@ def test_a_diverged_run_ends_at_its_first_bad_epoch(shapes, quick):
 @pytest.mark.filterwarnings("ignore")
 def test_a_last_step_that_diverges_is_noticed_at_its_own_epoch(shapes, quick):
     recipe = replace(quick, lr=1e30, warmup_epochs=0, batch_size=64)  # one step an epoch, and its loss is still finite
-    epochs = list(Trainer(CANDIDATE, recipe, shapes, 0).epochs())
+    epochs = list(make_trainer(CANDIDATE, recipe, shapes, 0).epochs())
     assert [(math.isfinite(epoch.train_loss), epoch.diverged) for epoch in epochs] == [(True, True)]
 
 
 def test_validation_images_come_from_the_training_data_and_are_the_same_for_every_seed(shapes, quick):
-    one, other = Trainer(CANDIDATE, quick, shapes, 0), Trainer(CANDIDATE, quick, shapes, 1)
-    assert torch.equal(one.feed.val_images, other.feed.val_images)
-    pixels = {image.numpy().tobytes() for image in torch.cat([one.feed.train_images, one.feed.val_images])}
+    one, other = make_trainer(CANDIDATE, quick, shapes, 0), make_trainer(CANDIDATE, quick, shapes, 1)
+    assert torch.equal(one.loader.val_images, other.loader.val_images)
+    pixels = {image.numpy().tobytes() for image in torch.cat([one.loader.train_images, one.loader.val_images])}
     assert pixels == {image.transpose(2, 0, 1).tobytes() for image in shapes.train_images}
-    assert len(one.feed.val_labels) == math.ceil(0.15 * 64)
+    assert len(one.loader.val_labels) == math.ceil(0.15 * 64)
 
 
 def test_clipping_bounds_the_gradient(shapes, quick):
-    trainer = Trainer(CANDIDATE, replace(quick, clip_grad=1e-3), shapes, 0)
-    trainer.step([(trainer.feed.normalise(trainer.feed.train_images[:16]), trainer.feed.train_labels[:16])])
+    trainer = make_trainer(CANDIDATE, replace(quick, clip_grad=1e-3), shapes, 0)
+    trainer.step([(trainer.loader.normalise(trainer.loader.train_images[:16]), trainer.loader.train_labels[:16])])
     norm = torch.cat([p.grad.flatten() for p in trainer.model.parameters()]).norm().item()
     assert norm == pytest.approx(1e-3, rel=1e-3)

@@ -12,11 +12,10 @@ from safetensors.torch import save_file
 from searchspace.backbones import build
 from searchspace.candidate import Candidate
 from storage.folder import Folder
-from tests.support.training import curve
+from tests.support.training import curve, make_trainer
 from trainers import warm_start
 from trainers.resources import Resources
 from trainers.run_trial import run_trial
-from trainers.trainer import Trainer
 from trainers.trial_task import TrainingSetup, TrialTask
 from trainers.warm_start import Weights, freeze, load_shared_weights, load_weights
 
@@ -237,8 +236,9 @@ def finetune(quick):
     return replace(quick, mixers_first=2, init="known")
 
 
-def make_trainer(recipe, data, weights, folder=None, candidate=CANDIDATE):
-    return Trainer(candidate=candidate, recipe=recipe, data=data, seed=0, folder=folder, weights=weights)
+def begin(recipe, data, weights, folder=None, candidate=CANDIDATE):
+    recipe = replace(recipe, init=str(weights) if weights else None)
+    return make_trainer(candidate, recipe, data, 0, folder, weights=weights)
 
 
 def tensors(trainer):
@@ -246,7 +246,7 @@ def tensors(trainer):
 
 
 def test_the_first_epochs_train_only_new_parameters(shapes, finetune):
-    trainer = make_trainer(finetune, shapes, weights_of(BASE))
+    trainer = begin(finetune, shapes, weights_of(BASE))
     states = [tensors(trainer), *(tensors(trainer) for _ in trainer.epochs())]
     moved = [
         {name for name in later if not torch.equal(earlier[name], later[name])} for earlier, later in pairwise(states)
@@ -256,7 +256,7 @@ def test_the_first_epochs_train_only_new_parameters(shapes, finetune):
 
 def test_without_new_parameters_all_are_trained_from_the_start(shapes, finetune):
     weights = weights_of(BASE)
-    trainer = make_trainer(finetune, shapes, weights, candidate=Candidate.parse(weights.candidate))
+    trainer = begin(finetune, shapes, weights, candidate=Candidate.parse(weights.candidate))
     before = tensors(trainer)
     assert all(torch.equal(before[name], tensor) for name, tensor in weights.tensors.items())
     next(trainer.epochs())
@@ -266,11 +266,11 @@ def test_without_new_parameters_all_are_trained_from_the_start(shapes, finetune)
 @pytest.mark.parametrize(("optimizer", "interrupted"), [("adamw", 1), ("adamw", 2), ("lamb", 1), ("lamb", 2)])
 def test_a_resumed_warm_run_equals_an_uninterrupted_one(shapes, finetune, tmp_path, optimizer, interrupted):
     recipe, weights = replace(finetune, optimizer=optimizer), weights_of(BASE)
-    whole = make_trainer(recipe, shapes, weights)
+    whole = begin(recipe, shapes, weights)
     losses = [epoch.train_loss for epoch in whole.epochs()]
-    for _ in islice(make_trainer(recipe, shapes, weights, Folder(tmp_path)).epochs(), interrupted):
+    for _ in islice(begin(recipe, shapes, weights, Folder(tmp_path)).epochs(), interrupted):
         pass
-    resumed = make_trainer(recipe, shapes, weights, Folder(tmp_path))
+    resumed = begin(recipe, shapes, weights, Folder(tmp_path))
     assert [epoch.train_loss for epoch in resumed.epochs()] == losses[interrupted:]
     assert all(torch.equal(tensor, tensors(whole)[name]) for name, tensor in tensors(resumed).items())
 
@@ -290,10 +290,10 @@ def test_a_warm_start_beats_random_weights(shapes, quick, tmp_path):
     """One short epoch is enough with the weights of a trained baseline, and too little without."""
     folder = Folder(tmp_path)
     candidate = Candidate.parse(f"caformer_micro-{BASE}")
-    baseline = make_trainer(replace(quick, epochs=6), shapes, None, folder, candidate)
+    baseline = begin(replace(quick, epochs=6), shapes, None, folder, candidate)
     list(baseline.epochs())
     weights = load_weights(str(tmp_path / "epoch-0006" / "model.safetensors"), "caformer_micro")
     assert weights.candidate == f"caformer_micro-{BASE}"
     recipe = replace(quick, epochs=1, warmup_epochs=0, mixers_first=1, lr=1e-4)
-    with_weights, without = (next(make_trainer(recipe, shapes, start).epochs()).val_loss for start in (weights, None))
+    with_weights, without = (next(begin(recipe, shapes, start).epochs()).val_loss for start in (weights, None))
     assert with_weights < without / 2

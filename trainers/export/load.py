@@ -44,7 +44,7 @@ def restore(checkpoint: str, img_size: int | None = None) -> TrainedModel:
     layout: type[_ExportJson | _CheckpointJson] = _ExportJson if is_export else _CheckpointJson
     try:
         content = _parse(layout, source.read(json_name))
-        tensors = read_tensors(source, MODEL, {"digests": content.digests})
+        tensors = read_tensors(source, MODEL, content.digests)
     except OSError:
         raise
     except DAMAGE as error:

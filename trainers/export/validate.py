@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 
 import torch
@@ -16,11 +17,13 @@ from trainers.data.open_dataset import load_in_memory, open_streamed
 from trainers.data.streamed import StreamedDataset
 from trainers.data.transforms import TransformedImages, evaluation_transform
 from trainers.device import device_name
-from trainers.export.accuracy import accuracy_table, count_correct
+from trainers.evaluation import evaluate
+from trainers.export.accuracy import accuracy_table
 from trainers.export.load import TrainedModel, restore
 from trainers.metadata import CheckpointMetadata
 
 from timm.data.loader import fast_collate
+from timm.models.metaformer import MetaFormer
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 
@@ -45,14 +48,26 @@ def validate(
     batches = raw_batches(dataset, metadata, img_size=size, batch_size=batch_size, workers=workers)
     torch_device = torch.device(device)
     model = trained.model.to(torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    counts = count_correct(model, _normalise(batches, metadata, torch_device))
+    evaluation = evaluate(
+        partial(_predict, model),
+        _normalise(batches, metadata, torch_device),
+        num_classes=len(metadata.classes),
+        device=torch_device,
+    )
     title = (
         f"{metadata.candidate} at {size} px, {dataset.num_test} test images of {dataset.name}, "
         f"{device_name(torch_device)}"
     )
     return "\n".join(
-        [title, *_recorded_accuracy(trained, dataset, size), "", *accuracy_table(counts, metadata.classes)]
+        [title, *_recorded_accuracy(trained, dataset, size), "", *accuracy_table(evaluation, metadata.classes)]
     )
+
+
+def _predict(model: MetaFormer, images: Tensor) -> Tensor:
+    """Logits (B, classes) in float32, computed in bfloat16 on a GPU."""
+    on_gpu = images.device.type == "cuda"
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=on_gpu):
+        return model(images).float()
 
 
 def open_test_images(data: str, metadata: CheckpointMetadata, img_size: int) -> ImageDataset:

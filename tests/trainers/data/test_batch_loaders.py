@@ -7,11 +7,11 @@ import torch
 from searchspace.candidate import Candidate
 from storage.folder import Folder
 from tests.support.images import jpeg, write_shard
+from tests.support.training import make_trainer
 from trainers.data.batch_loaders import InMemoryLoader, StreamedLoader, make_batch_loader
 from trainers.data.class_folders import open_class_folders
 from trainers.data.webdataset import open_shards
 from trainers.rank_context import RankContext
-from trainers.trainer import Trainer
 
 CANDIDATE = Candidate.parse("caformer_micro-dwconv-cska-ska-attn")
 CPU = torch.device("cpu")
@@ -22,7 +22,7 @@ def make(data, recipe, rank=0, ranks=1, **options):
 
 
 def micro_batches(loader, size):
-    return loader.rank_context.parts(loader.batch_size, size)
+    return loader.rank_context.micro_batches(loader.batch_size, size)
 
 
 def epoch(loader, seed=1, size=4):
@@ -35,7 +35,7 @@ def equal(batches, others):
 
 
 def trained(recipe, data, **options):
-    trainer = Trainer(CANDIDATE, recipe, data, 0, **options)
+    trainer = make_trainer(CANDIDATE, recipe, data, 0, **options)
     return [(epoch.train_loss, epoch.val_loss, epoch.top1) for epoch in trainer.epochs()]
 
 
@@ -129,7 +129,7 @@ def test_the_number_of_workers_changes_no_training(stream, tiny_ablation):
 def test_a_resumed_training_on_a_stream_equals_an_uninterrupted_one(stream, tiny_ablation, tmp_path):
     checkpoints = Folder(tmp_path / "checkpoints")
     whole = trained(tiny_ablation, stream)
-    next(Trainer(CANDIDATE, tiny_ablation, stream, 0, checkpoints).epochs())
+    next(make_trainer(CANDIDATE, tiny_ablation, stream, 0, checkpoints).epochs())
     torch.rand(7)
     assert trained(tiny_ablation, stream, folder=checkpoints) == whole[1:]
 

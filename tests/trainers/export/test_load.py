@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 
 from storage.folder import Folder
 from tests.support.checkpoints import write_checkpoint
-from trainers.checkpoint import save_checkpoint
+from trainers.checkpoint import load_checkpoint, save_checkpoint
 from trainers.export.load import parse_candidate, restore
 from trainers.export.timm_folder import export
 from trainers.metadata import Scores
@@ -52,10 +53,8 @@ def test_scores_and_metadata_are_read_from_a_checkpoint(checkpoint):
 
 def test_a_folder_gives_its_newest_epoch(checkpoint, tmp_path):
     folder = Folder(tmp_path / "run")
-    trainer = json.loads((tmp_path / "run" / "epoch-0001" / "trainer.json").read_text())
-    state = {name: tensor + 1 for name, tensor in restore(checkpoint).model.state_dict().items()}
-    trainer["history"] *= 2
-    save_checkpoint(folder, 2, state, {"state": {}, "param_groups": []}, trainer, 2)
+    first = load_checkpoint(folder, torch.device("cpu"))
+    save_checkpoint(folder, replace(first, history=first.history * 2), keep=2)
     assert restore(checkpoint).scores.epochs == 2
     assert restore(f"{checkpoint}/epoch-0001").scores.epochs == 1
 

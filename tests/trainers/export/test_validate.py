@@ -9,9 +9,9 @@ from PIL import Image
 from searchspace.candidate import Candidate
 from storage.folder import Folder
 from tests.support.checkpoints import write_checkpoint
+from tests.support.training import make_trainer
 from trainers.__main__ import main
 from trainers.data.open_dataset import open_dataset
-from trainers.trainer import Trainer
 
 CANDIDATE = Candidate.parse("caformer_micro-dwconv-cska-ska-attn")
 
@@ -48,8 +48,7 @@ def refused(capsys, *arguments: str) -> str:
 def test_top1_equals_what_training_recorded(folder, quick, tmp_path, capsys, streamed):
     recipe = replace(quick, streamed=streamed)
     data = open_dataset(folder, recipe)
-    folder_of_trial = Folder(tmp_path / "run")
-    trainer = Trainer(candidate=CANDIDATE, recipe=recipe, data=data, seed=0, folder=folder_of_trial, device="cpu")
+    trainer = make_trainer(CANDIDATE, recipe, data, 0, Folder(tmp_path / "run"))
     list(trainer.epochs())
     top1 = trainer.test()
     head, recorded, _, _, *rows = printed(capsys, str(tmp_path / "run"), "--data", folder, "--workers", "0")

@@ -1,0 +1,80 @@
+"""A candidate's model on one rank's device, as it is trained.
+
+Adds to the plain model: mixed precision, frozen parameters, and gradients that the ranks average.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from searchspace.backbones import build
+from searchspace.candidate import Candidate
+from trainers.rank_context import RankContext
+from trainers.trial_task import TrainingSetup
+from trainers.warm_start import freeze, load_shared_weights
+
+
+class TrainingModel:
+    """`module` is the plain model, with the weights of `setup` where it shares any; call the methods to train it."""
+
+    def __init__(
+        self, candidate: Candidate, setup: TrainingSetup, *, device: torch.device, rank_context: RankContext
+    ) -> None:
+        recipe = setup.recipe
+        self.recipe = recipe
+        self.rank_context = rank_context
+        self.module: nn.Module = build(
+            candidate,
+            recipe.img_size,
+            in_chans=setup.data.channels,
+            num_classes=len(setup.data.classes),
+            drop_path_rate=recipe.drop_path,
+            drop_rate=recipe.head_dropout,
+        )
+        self.new_parameters: set[str] = set()  # those that the initial weights lack
+        if setup.weights:
+            self.new_parameters = load_shared_weights(self.module, candidate, setup.weights)
+        self.module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if recipe.compile and device.type == "cuda":
+            self.module.compile()
+        self._parallel = rank_context.wrap(self.module)
+        self._trained: set[str] = set()  # empty: all parameters are trained
+        dtype = amp_dtype(setup.recipe.amp, device)
+        self._autocast = torch.autocast(device.type, dtype or torch.bfloat16, enabled=dtype is not None)
+
+    def train_only(self, names: set[str]) -> None:
+        """Freeze all parameters but those of these names; an empty set freezes none."""
+        if names != self._trained:
+            freeze(self.module, names)
+            self._trained = names
+            # Ranks exchange the gradients of the parameters that were not frozen when the model was wrapped.
+            self._parallel = self.rank_context.wrap(self.module)
+
+    def loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Mean cross-entropy of normalised images (B, C, H, W) and labels (B,), or (B, classes) of mixed images."""
+        with self._autocast:
+            logits = self._parallel(images)
+            is_mixed = labels.is_floating_point()  # the labels of mixed images have been smoothed already
+            smoothing = 0.0 if is_mixed else self.recipe.label_smoothing
+            return F.cross_entropy(logits, labels, label_smoothing=smoothing)
+
+    def maybe_no_sync(self, *, sync: bool) -> AbstractContextManager:
+        """The context of a loss and its backward pass: without `sync`, the ranks do not average the gradients yet."""
+        return self.rank_context.maybe_no_sync(self._parallel, sync=sync)
+
+    @torch.inference_mode()
+    def predict(self, images: Tensor) -> Tensor:
+        """Logits (B, classes) of normalised images (B, C, H, W), in float32."""
+        with self._autocast:
+            return self.module(images).float()
+
+
+def amp_dtype(amp: str | None, device: torch.device) -> torch.dtype | None:
+    """The type that autocast computes in: the recipe's `amp` on a GPU, None (float32) on a CPU."""
+    if amp is None or device.type != "cuda":
+        return None
+    return getattr(torch, amp)
