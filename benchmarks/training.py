@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from orchestrator.preflight import Speed
+from orchestrator.speed_model import SpeedModel
 from searchspace.backbones import build
 from searchspace.candidate import Candidate
 from trainers.cost import Cost, measure
@@ -119,7 +119,7 @@ def epoch(candidate: Candidate, recipe: Recipe, data: InMemoryDataset, share: Re
 def foretold(costs: list[Cost], cost: Cost, recipe: Recipe, data: InMemoryDataset) -> float:
     """What the preflight says of an epoch; the test images come on top of it."""
     untested = replace(data, test_images=data.test_images[:1], test_labels=data.test_labels[:1])
-    return Speed.through(costs).seconds(cost.flops, recipe, untested, 1)
+    return SpeedModel.fit(costs).trial_seconds(cost.flops, recipe, untested, epochs=1)
 
 
 def main(argv: list[str] | None = None) -> None:

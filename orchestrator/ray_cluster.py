@@ -1,68 +1,131 @@
-"""Ray's nodes: a cluster started here or joined, what its nodes have and what a trial gets of one. For cluster.py."""
+"""Ray itself: a cluster started here or joined, the nodes that are alive, and what each trial gets of them."""
 
 from __future__ import annotations
 
 import logging
 import os
 import socket
-from typing import Any
-
-os.environ |= {  # read by Ray when it is imported
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # otherwise a warning on every machine without a GPU
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # five files and fsyncs a trial that nobody reads
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Interrupts is ours
-    "TUNE_MAX_PENDING_TRIALS_PG": "1000",  # Jobs says how many; Tune would start the processes of trials one by one
-}
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
 import ray
 
 from orchestrator import orphan_reaper
+from searchspace import user_space
+from trainers.resources import NodeCapacity, Resources, TrialRequest
 
-# What the raylet says of dead workers would go through the live table; the trial's line says it.
-ray._private.worker._worker_logs_enabled = False
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
-def connect(address: str | None, options: dict[str, Any]) -> Any:
-    """Start Ray here or join it; ValueError in one line if it cannot be joined."""
-    if not address:
-        orphan_reaper.start()
-        return ray.init("local", log_to_driver=False, logging_level=logging.CRITICAL, **options)
+class Cluster:
+    """A running Ray cluster and what each trial gets of it. A context manager: leaving it ends or leaves Ray."""
+
+    def __init__(
+        self, address: str | None = None, cpus: int | None = None, gpus: float | None = None, dashboard: bool = False
+    ) -> None:
+        """Join the cluster at `address`, or start one here. Each trial gets `cpus` CPUs and `gpus` GPUs, if given.
+
+        ValueError in one line if there is no cluster at the address, or if no node can hold a trial.
+        """
+        context = join_ray(address) if address else start_ray(dashboard)
+        self.dashboard_url: str = context.dashboard_url
+        self._num_trials = 1
+        self._counted_at = -float("inf")
+        try:
+            self.request = TrialRequest.choose(live_nodes(), cpus, gpus)
+        except ValueError:
+            ray.shutdown()
+            raise
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        ray.shutdown()
+
+    def __str__(self) -> str:
+        total = ray.cluster_resources()
+        size = f"{total.get('CPU', 0):g} CPUs and {total.get('GPU', 0):g} GPUs"
+        return f"{size}, {self.request.cpus} CPUs and {self.request.gpus:g} GPUs per trial"
+
+    def resources(self, loader_workers: int = 0) -> Resources:
+        """What one trial gets, with so many loader workers for each of its ranks."""
+        return self.request.resources(loader_workers)
+
+    def trials_at_a_time(self) -> int:
+        """How many trials fit on the nodes that are alive; at least 1, which then waits until a node can hold it.
+
+        Ray is asked at most once a second.
+        """
+        now = time.monotonic()
+        if now > self._counted_at + 1:
+            num_trials = sum(self.request.trials_on(node) for node in live_nodes())
+            if self._num_trials and not num_trials:
+                print("no node can hold a trial any more: waiting for one", file=sys.stderr, flush=True)
+            self._counted_at = now
+            self._num_trials = num_trials
+        return max(1, self._num_trials)
+
+    def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `function` with a trial's resources in a process of its own. RuntimeError in one line if it fails."""
+        remote = ray.remote(num_cpus=self.request.cpus, num_gpus=self.request.gpus)(function)
+        try:
+            return ray.get(remote.remote(*args, **kwargs))
+        except ray.exceptions.RayError as error:
+            last_line = str(error).strip().splitlines()[-1]
+            raise RuntimeError(last_line) from error
+
+
+def start_ray(dashboard: bool) -> Any:
+    """Start Ray on this machine. Everything that it starts ends with this process, however that ends."""
+    orphan_reaper.start_reaper()
+    return _init_ray("local", include_dashboard=dashboard, dashboard_host="127.0.0.1")
+
+
+def join_ray(address: str) -> Any:
+    """Join the cluster at `auto` or HOST:PORT; ValueError in one line if that is not possible."""
     host, _, port = address.rpartition(":")
-    if address != "auto" and (not host or "/" in host or not port.isdigit()):
+    is_host_and_port = bool(host) and "/" not in host and port.isdigit()
+    if address != "auto" and not is_host_and_port:
         raise ValueError(f"--address {address}, expected HOST:PORT or auto")
     try:
-        if address != "auto":  # where nothing listens, Ray tries for minutes
+        if address != "auto":  # where nothing listens, Ray itself would try for minutes
             socket.create_connection((host, int(port)), timeout=5).close()
-        return ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL, **options)
+        return _init_ray(address)
     except (OSError, OverflowError, RuntimeError, ray.exceptions.RayError) as error:
-        raise ValueError(f"no Ray cluster to join at {address}: {' '.join(str(error).split())[:300]}") from error
+        reason = " ".join(str(error).split())
+        raise ValueError(f"no Ray cluster to join at {address}: {reason[:300]}") from error
 
 
-def living() -> list[dict[str, float]]:
-    """What each living node has."""
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+def _init_ray(address: str, **options: Any) -> Any:
+    # The raylet's messages about dead workers would tear the live table; the trial's own line says it.
+    ray._private.worker._worker_logs_enabled = False
+    context = ray.init(
+        address,
+        log_to_driver=False,
+        logging_level=logging.CRITICAL,
+        runtime_env=_runtime_env(),
+        **options,
+    )
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
+    return context
 
 
-def holds(node: dict[str, float], cpus: int, gpus: float) -> int:
-    """How many trials of such a share fit on the node; one that has a fraction of a GPU is never spread over two."""
-    by_cpus, cards = int(node.get("CPU", 0) / cpus), int(node.get("GPU", 0))
-    if not gpus:
-        return by_cpus
-    return min(by_cpus, cards * int(1 / gpus) if gpus < 1 else int(cards / gpus))
+def _runtime_env() -> dict[str, Any] | None:
+    """Tells the trials' processes which file defines the user's space; on other nodes it must have the same path."""
+    if user_space.VARIABLE not in os.environ:
+        return None
+    return {"env_vars": {user_space.VARIABLE: os.environ[user_space.VARIABLE]}}
 
 
-def cpus_and_gpus(cpus: int | None, gpus: float | None) -> tuple[int, float]:
-    """CPUs and GPUs of one trial: as asked, or one GPU where there are any and its part of its node's CPUs."""
-    found = living()
-    gpus = float(any(node.get("GPU", 0) for node in found)) if gpus is None else gpus
-    if gpus > 1 and gpus != int(gpus):
-        raise ValueError(f"{gpus:g} GPUs a trial, expected a fraction of one or a whole number")
-    parts = [node.get("CPU", 0) * gpus / node["GPU"] for node in found if node.get("GPU", 0) >= gpus > 0]
-    cpus = cpus or max(1, int(min(parts, default=1)))
-    if not any(holds(node, cpus, gpus) for node in found):
-        sizes = dict.fromkeys(f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in found)
-        raise ValueError(f"a trial wants {cpus} CPUs and {gpus:g} GPUs, the nodes have {', '.join(sizes)}")
-    return cpus, gpus
+def live_nodes() -> list[NodeCapacity]:
+    """The CPUs and GPUs of every node that is alive."""
+    nodes = []
+    for node in ray.nodes():
+        if node["Alive"]:
+            resources = node["Resources"]
+            nodes.append(NodeCapacity(cpus=resources.get("CPU", 0), gpus=resources.get("GPU", 0)))
+    return nodes

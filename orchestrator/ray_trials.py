@@ -1,188 +1,105 @@
-"""Ray: a cluster started here or joined, what a trial gets of it, trials under Tune. For orchestrate.py alone."""
+"""Trials under Ray Tune: each trains in a process of its own, and its reports and failures become rows as they come.
+
+Tune only schedules. A trial that pauses at a rung ends for Tune, and is a new one to it when it is promoted; what
+survives is in our own rows and checkpoints, so Tune's own files are thrown away.
+"""
 
 from __future__ import annotations
 
-import logging
-import math
-import os
-import re
-import signal
-import sys
+import pickle
 import tempfile
 import time
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
-# Before Ray: it sets what Ray reads when it is imported.
-from orchestrator import ray_cluster as nodes
-
-# isort: split
 import ray
 from ray import tune
+from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
+from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
+from orchestrator.interrupts import Interrupts
+from orchestrator.ray_cluster import Cluster
 from orchestrator.stall_detector import StallDetector
 from orchestrator.trial_queue import TrialQueue
 from orchestrator.trial_rows import end_status, epoch_rows, trial_row, tune_result
 from results.recorder import Recorder
 from results.records import TrialRecord
 from searchspace.candidate import Candidate
-from searchspace.user_space import VARIABLE
-from storage.folder import DISK_ERRORS
-from trainers.cost import Cost, measure
-from trainers.data.dataset import ImageDataset
-from trainers.data.decoding_estimate import decoding_speed
-from trainers.device import trial_device_name
-from trainers.recipes import Recipe
-from trainers.resources import Resources
 from trainers.run_trial import run_trial
-from trainers.trial_task import Failure, TrainingSetup, TrialTask
-
-DISK = re.compile(rf"^OSError: \[Errno ({'|'.join(map(str, DISK_ERRORS))})\] (.*)$", re.MULTILINE)
-FRAME = '\n  File "'  # of a traceback: in the text of an exception, never in that of a dead process or node
-EPILOGUE = "An unexpected internal error occurred while the worker was executing a task."  # below an import's traceback
+from trainers.trial_task import Failure, TrainingSetup, TrialReport, TrialTask
 
 
-class Cluster:
-    """Ray, and the share of it that each trial gets. A context manager.
+def make_trainable(setup: TrainingSetup) -> Any:
+    """What Tune starts for each trial. The setup travels once to each node, not once per trial."""
+    return tune.with_parameters(TuneTrial, setup=setup)
 
-    ValueError if there is no cluster at the address, or no node can hold a trial.
+
+def train(queue: TrialQueue, cluster: Cluster, trainable: Any, stall_detector: StallDetector) -> int:
+    """Train what the queue hands out, as many trials at a time as fit on the cluster, until it hands out no more.
+
+    `trainable` runs one trial: see `make_trainable`. Returns the number of the signal that interrupted the training, or
+    0. OSError if rows or checkpoints cannot be written.
     """
+    interrupts = Interrupts()
+    searcher = TrialSearcher(queue, cluster)
+    callback = TrialCallback(queue.recorder, interrupts, stall_detector)
+    with interrupts:
+        while True:
+            try:
+                _run_tune(cluster, trainable, searcher, callback)
+            except OutOfMemoryError:  # it ends Tune itself, with all trials that were running
+                for record in searcher.release_all():
+                    callback.on_memory_shortage(record.key)
+            else:
+                return interrupts.received
 
-    def __init__(
-        self,
-        address: str | None,
-        cpus: int | None,
-        gpus: float | None,
-        dashboard: bool,
-        hang_after: float | None = None,
-    ) -> None:
-        local: dict[str, Any] = {} if address else {"include_dashboard": dashboard, "dashboard_host": "127.0.0.1"}
-        # Where the file of one's own mixers is, for the trials' processes; on other nodes it must lie there too.
-        own = {name: os.environ[name] for name in (VARIABLE,) if name in os.environ}
-        local |= {"runtime_env": {"env_vars": own}} if own else {}
-        self.dashboard_url = nodes.connect(address, local).dashboard_url
-        logging.getLogger("ray").setLevel(logging.CRITICAL)
-        self.workers = 0  # of each rank's loader
-        self.hang_after = hang_after  # minutes
-        self._counted, self._number = -math.inf, 1
-        try:
-            self.cpus, self.gpus = nodes.cpus_and_gpus(cpus, gpus)
-        except ValueError:
-            ray.shutdown()
-            raise
 
-    @property
-    def share(self) -> Resources:
-        """What a trial gets of its node: with several GPUs, a rank on each."""
-        ranks = max(1, int(self.gpus))
-        return Resources(
-            device="cuda" if self.gpus else "cpu",
-            threads=max(1, self.cpus // ranks),
-            ranks=ranks,
-            workers=self.workers,
-            memory_fraction=self.gpus if 0 < self.gpus < 1 else 1.0,
-        )
-
-    @property
-    def side_by_side(self) -> int:
-        """Trials that run at a time on the nodes that are there now; at least 1, which waits where no node holds it."""
-        if time.monotonic() > self._counted + 1:
-            number = sum(nodes.holds(node, self.cpus, self.gpus) for node in nodes.living())
-            if self._number and not number:
-                print("no node holds a trial any more: waiting for one", file=sys.stderr, flush=True)
-            self._counted, self._number = time.monotonic(), number
-        return max(1, self._number)
-
-    def __enter__(self) -> Cluster:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        ray.shutdown()
-
-    def __str__(self) -> str:
-        total = ray.cluster_resources()
-        size = f"{total.get('CPU', 0):g} CPUs and {total.get('GPU', 0):g} GPUs"
-        return f"{size}, {self.cpus} CPUs and {self.gpus:g} GPUs a trial"
-
-    def train(self, agenda: TrialQueue) -> int:
-        """Run what the agenda says under Tune, as many trials at a time as the cluster holds, until it says no more.
-
-        Returns the signal that interrupted the trials, or 0. OSError if a row cannot be written.
-        """
-        plan, recorder = agenda.plan, agenda.recorder
-        trainable = tune.with_parameters(
-            TuneTrial,
-            setup=TrainingSetup(
-                recipe=plan.recipe,
-                data=plan.data,
-                resources=self.share,
-                checkpoints=recorder.study.folder.absolute() / "checkpoints",
-                weights=plan.weights,
+def _run_tune(cluster: Cluster, trainable: Any, searcher: TrialSearcher, callback: TrialCallback) -> None:
+    """Run Tune until the searcher is finished or an interrupt arrives."""
+    resources = {"cpu": cluster.request.cpus, "gpu": cluster.request.gpus}
+    with tempfile.TemporaryDirectory(prefix="tune-", ignore_cleanup_errors=True) as scratch:
+        tuner = tune.Tuner(
+            tune.with_resources(trainable, resources),
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                num_samples=-1,
+                trial_dirname_creator=lambda trial: trial.trial_id,
+            ),
+            run_config=tune.RunConfig(
+                name="tune",
+                storage_path=scratch,
+                verbose=0,
+                callbacks=[callback],
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         )
-        interrupts = Interrupts()
-        after = self.hang_after and self.hang_after * 60
-        watch = StallDetector(after, recorder.study.epochs()["seconds"])
-        # Tune's own files: never read.
-        with tempfile.TemporaryDirectory(prefix="tune-", ignore_cleanup_errors=True) as scratch, interrupts:
-            tuner = tune.Tuner(
-                tune.with_resources(trainable, {"cpu": self.cpus, "gpu": self.gpus}),
-                tune_config=tune.TuneConfig(
-                    search_alg=TrialSearcher(agenda, self),
-                    num_samples=-1,
-                    trial_dirname_creator=lambda trial: trial.trial_id,
-                ),
-                run_config=tune.RunConfig(
-                    name="tune",
-                    storage_path=scratch,
-                    verbose=0,
-                    callbacks=[TrialCallback(recorder, interrupts, watch)],
-                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                ),
-            )
-            try:
-                tuner.fit()
-            except tune.TuneError as error:  # a traceback as text
-                if isinstance(error.__context__, OSError):
-                    raise error.__context__ from None
-                raise
-        return interrupts.received
-
-    def device(self) -> str:
-        """The name of the device that a trial runs on."""
-        return self._call(trial_device_name, self.share)
-
-    def measure(self, candidate: Candidate, recipe: Recipe, channels: int, num_classes: int) -> Cost:
-        """The cost of a candidate in a trial's share, asked for while nothing else runs. RuntimeError if it fails."""
-        return self._call(measure, candidate, recipe, channels, num_classes, self.share)
-
-    def decoding_speed(self, data: ImageDataset, recipe: Recipe) -> float | None:
-        """Images per second that one process of a trial's node decodes; None for images in memory.
-
-        RuntimeError if an image cannot be decoded.
-        """
-        if not data.streamed:
-            return None
-        return self._call(decoding_speed, data, recipe)
-
-    def _call(self, work: Any, *arguments: Any) -> Any:
         try:
-            return ray.get(ray.remote(num_cpus=self.cpus, num_gpus=self.gpus)(work).remote(*arguments))
-        except ray.exceptions.RayError as error:
-            raise RuntimeError(str(error).strip().splitlines()[-1]) from error
+            tuner.fit()
+        except tune.TuneError as error:  # how Tune passes on what a callback raised
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
+        except RuntimeError as error:  # how Tune passes on what is neither an actor's error nor a task's
+            if isinstance(error.__cause__, OutOfMemoryError):
+                raise error.__cause__ from None
+            raise
 
 
 class TuneTrial(tune.Trainable):
-    """A trial as Tune runs it, in a process of its own that Ray shows by the trial's name."""
+    """A trial in the shape that Tune runs. Ray shows its process by the trial's candidate and seed."""
 
-    def setup(self, config: dict[str, TrialTask], setup: TrainingSetup) -> None:
+    outcomes: Iterator[TrialReport | Failure]
+
+    def setup(  # type: ignore[override]  # tune.with_parameters passes `setup`
+        self, config: dict[str, TrialTask], setup: TrainingSetup
+    ) -> None:
         """`config["task"]` is the trial's task; `setup` is what all trials share."""
         self.task = config["task"]
         self.outcomes = run_trial(self.task, setup)
 
     def step(self) -> dict[str, Any]:
-        """Train one epoch."""
+        """Train until the next report or failure."""
         return tune_result(next(self.outcomes), self.task)
 
     def cleanup(self) -> None:
@@ -194,22 +111,23 @@ class TuneTrial(tune.Trainable):
 
 
 class TrialSearcher(Searcher):
-    """The agenda as Tune asks for it. A trial that pauses at a rung ends for Tune; promoted, it is a new one to it."""
+    """Hands the queue's trials to Tune, at most as many at a time as fit on the cluster."""
 
-    def __init__(self, agenda: TrialQueue, cluster: Cluster) -> None:
+    def __init__(self, queue: TrialQueue, cluster: Cluster) -> None:
         super().__init__(metric="top1", mode="max")
-        self.agenda, self.cluster = agenda, cluster
-        self.names: dict[str, TrialRecord] = {}  # by Tune's id
+        self.queue = queue
+        self.cluster = cluster
+        self.running: dict[str, TrialRecord] = {}  # by Tune's trial id
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """A job, or nothing until a running one has ended: what it shows may change what is next."""
-        live = len(self.names)
-        if live >= self.cluster.side_by_side:
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a str
+        """The next trial; None while one must end first; FINISHED when nothing is left to train."""
+        if len(self.running) >= self.cluster.trials_at_a_time():
             return None
-        if not (job := self.agenda.next()):
-            return None if live else Searcher.FINISHED
-        record, until = job
-        self.names[trial_id] = record
+        next_trial = self.queue.next_trial()
+        if next_trial is None:
+            return None if self.running else Searcher.FINISHED
+        record, until = next_trial
+        self.running[trial_id] = record
         task = TrialTask(
             key=record.key,
             candidate=Candidate.parse(record.candidate),
@@ -220,103 +138,122 @@ class TrialSearcher(Searcher):
         return {"task": task}
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
-        self.agenda.over(self.names.pop(trial_id))
+        """The trial's process has ended, in whatever way."""
+        self.queue.on_trial_end(self.running.pop(trial_id))
+
+    def release_all(self) -> list[TrialRecord]:
+        """Give back all running trials, whose processes Tune has ended; the queue will hand them out again."""
+        records = list(self.running.values())
+        for trial_id in list(self.running):
+            self.on_trial_complete(trial_id)
+        return records
 
     def __getstate__(self) -> dict:
         return {}  # Tune pickles its searchers for Tuner.restore, which is not used here
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing, for the same reason."""
+        """Save nothing: Tuner.restore is not used here."""
 
 
 class TrialCallback(tune.Callback):
-    """Hands what Tune says to the recorder and the watch, and an interrupt to Tune; kills trials that hang."""
+    """Passes what Tune tells of trials to the recorder and the stall detector. Kills stalled trials."""
 
-    def __init__(self, recorder: Recorder, interrupts: Interrupts, watch: StallDetector) -> None:
-        self.recorder, self.interrupts, self.watch = recorder, interrupts, watch
+    def __init__(self, recorder: Recorder, interrupts: Interrupts, stall_detector: StallDetector) -> None:
+        self.recorder = recorder
+        self.interrupts = interrupts
+        self.stall_detector = stall_detector
 
     def __getstate__(self) -> dict:
         return {}  # Tune pickles its callbacks for Tuner.restore, which is not used here
 
-    def on_step_begin(self, iteration: int, trials: list, **info: Any) -> None:
-        """Ten times a second, also while no trial says anything."""
-        self.interrupts.pass_on()
-        if hanging := self.watch.hanging(time.monotonic()):
-            for trial in trials:
-                if _key(trial) in hanging and (actor := trial.temporary_state.ray_actor):
-                    ray.kill(actor)
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Called about ten times a second, also while no trial reports."""
+        self.interrupts.forward()
+        stalled = self.stall_detector.find_stalled(time.monotonic())
+        for trial in trials:
+            actor = trial.temporary_state.ray_actor
+            if actor and _key(trial) in stalled:
+                ray.kill(actor)
 
-    def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """The trial's process has started."""
         self.recorder.on_start(_key(trial))
-        self.watch.started(_key(trial), time.monotonic())
+        self.stall_detector.on_start(_key(trial), time.monotonic())
 
-    def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict, **info: Any) -> None:
-        if result["failure"]:
-            self._fail(_key(trial), result["failure"])
-            return
-        report = result["report"]
-        self.watch.reported(_key(trial), time.monotonic(), report.last.seconds)
-        record = trial_row(self.recorder.records[_key(trial)], report)
-        self.recorder.on_report(record, epoch_rows(record, report), report.note)
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        """The trial has reported or failed. OSError if it could not write to the disk, where others would fail too."""
+        key = _key(trial)
+        failure: Failure | None = result["failure"]
+        if failure is None:
+            self._on_report(key, result["report"])
+        elif failure.kind == "disk":
+            raise OSError(failure.errno, failure.message)
+        else:
+            self.recorder.on_failure(key, error_line(failure), failure.traceback)
 
-    def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        self.watch.ended(_key(trial))
-        report = trial.last_result["report"]
-        if report:  # not a failure, which was recorded as it came
+    def _on_report(self, key: str, report: TrialReport) -> None:
+        self.stall_detector.on_report(key, time.monotonic(), report.last.seconds)
+        record = self.recorder.records[key]
+        self.recorder.on_report(trial_row(record, report), epoch_rows(record, report), report.note)
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """The trial has ended by itself: after its last report, or after a failure that is recorded already."""
+        self.stall_detector.on_end(_key(trial))
+        report: TrialReport | None = trial.last_result["report"]
+        if report is not None:
             self.recorder.on_end(_key(trial), end_status(report))
 
-    def _fail(self, key: str, failure: Failure) -> None:
-        if failure.kind == "disk":  # not the trial's fault: the next one would meet it too
-            raise OSError(failure.errno, failure.message)
-        lines = (failure.traceback or failure.message).strip().splitlines()
-        self.recorder.on_failure(key, lines[-1], failure.traceback)
-
-    def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        error = Path(trial.error_file).read_text() if trial.error_file else ""
-        if disk := DISK.search(error):  # not the trial's fault, and the next one's too
-            raise OSError(int(disk[1]), disk[2])
-        hang = self.watch.ended(_key(trial))
-        if hang and self.watch.hopeless(_key(trial)):
-            self.recorder.on_failure(_key(trial), f"{hang}, twice")
-        elif hang:
-            self.recorder.on_process_death(_key(trial), hang)
-        elif FRAME in error:
-            traceback = error.replace(EPILOGUE, "")
-            message = traceback.strip().splitlines()[-1]
-            self.recorder.on_failure(_key(trial), message, traceback)
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """The trial's process is gone, or could not start."""
+        key = _key(trial)
+        stall_message = self.stall_detector.on_end(key)
+        if stall_message is not None:
+            self._on_stall(key, stall_message)
+            return
+        failure = failure_of(load_error(trial))
+        if failure.kind == "error":
+            self.recorder.on_failure(key, error_line(failure), failure.traceback)
         else:
-            why = " for want of memory" if "low on memory" in error else ""
-            self.recorder.on_process_death(_key(trial), f"its process died{why}")
+            self.recorder.on_process_death(key, failure.message)
+
+    def _on_stall(self, key: str, message: str) -> None:
+        if self.stall_detector.is_given_up(key):
+            self.recorder.on_failure(key, f"{message}, twice")
+        else:
+            self.recorder.on_process_death(key, message)
+
+    def on_memory_shortage(self, key: str) -> None:
+        """Ray ended a running trial for lack of memory, and Tune with it; this trial was running too."""
+        self.stall_detector.on_end(key)
+        self.recorder.on_process_death(key, "its process was killed because memory ran out")
 
 
-class Interrupts:
-    """Makes Tune stop its trials at the first Ctrl-C or SIGTERM, and ends the process at the second."""
-
-    received = 0
-    _passed_on = False
-
-    def __enter__(self) -> Interrupts:
-        self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def pass_on(self) -> None:
-        """Tell Tune, once, of an interrupt that came. Only from within its loop: before, nothing catches its signal."""
-        if self.received and not self._passed_on:
-            self._passed_on = True
-            signal.raise_signal(signal.SIGUSR1)
-
-    def _handle(self, number: int, frame: object) -> None:
-        if self.received:
-            if sys.stdout.isatty():
-                print("\x1b[?25h", end="", flush=True)  # the live table hides the cursor
-            os._exit(128 + number)
-        self.received = number
-        print("\nstopping the trials; once more ends at once", file=sys.stderr, flush=True)
+def load_error(trial: Trial) -> Exception | None:
+    """The exception with which Ray ended a trial's process; None if Tune kept none because the process never began."""
+    if not trial.pickled_error_file:
+        return None
+    with open(trial.pickled_error_file, "rb") as file:
+        return pickle.load(file)  # noqa: S301  Tune in this process has written it
 
 
-def _key(trial: Any) -> str:
+def failure_of(error: Exception | None) -> Failure:
+    """An error in Python code while the trial was set up or trained is an "error"; all else is a dead process."""
+    setup_failed = isinstance(error, RayActorError) and error.actor_init_failed
+    if setup_failed or isinstance(error, RayTaskError):
+        traceback = str(error).strip()
+        return Failure("error", traceback.splitlines()[-1], traceback)
+    if error is None:
+        return Failure("process died", "its process could not be started, perhaps for lack of memory")
+    return Failure("process died", "its process died")
+
+
+def error_line(failure: Failure) -> str:
+    """The one line that a failed trial's row shows: the last of its traceback, or the message if there is none."""
+    lines = failure.traceback.strip().splitlines()
+    return lines[-1] if lines else failure.message
+
+
+def _key(trial: Trial) -> str:
     return trial.config["task"].key

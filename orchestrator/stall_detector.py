@@ -1,4 +1,4 @@
-"""Which trial hangs: it has given no epoch for much longer than the study's epochs take."""
+"""Detects stalled trials: those that have reported no epoch for much longer than an epoch takes in this study."""
 
 from __future__ import annotations
 
@@ -6,58 +6,68 @@ from bisect import insort
 from collections import Counter
 from collections.abc import Iterable
 
-TIMES, LEAST = 10, 15 * 60.0  # as long as the median epoch, and seconds: silent for both, a trial hangs
-AWAY = 10.0  # seconds between two looks, above which nobody was listening and no silence counts
-MOST_HANGS = 2  # of a trial, in one run of the command
-
 
 class StallDetector:
-    """Keeps account of when each trial was last heard of. Times are seconds of any clock that never goes back."""
+    """Remembers when each running trial last reported. All times are seconds of one monotonic clock.
 
-    def __init__(self, after: float | None = None, durations: Iterable[float] = ()) -> None:
-        """A trial hangs `after` so many seconds, or by what the study's epochs took: the known ones' `durations`."""
-        self.after, self.durations = after, sorted(durations)
-        self.heard: dict[str, float] = {}
-        self.hung: dict[str, str] = {}
-        self.hangs: Counter[str] = Counter()
-        self._looked: float | None = None
+    A trial is considered stalled after max(15 minutes, 10 median epochs) without a report, or after `timeout_seconds`
+    if that is given. While no epoch of the study is known, only `timeout_seconds` can stall a trial.
+    """
 
-    @property
-    def patience(self) -> float:
-        """Seconds; without end while no epoch is known."""
-        if self.after is not None:
-            return self.after
-        known = len(self.durations)
-        return max(LEAST, TIMES * self.durations[known // 2]) if known else float("inf")
+    max_stalls = 2  # a trial that stalled so often is not tried again in this run of the command
 
-    def started(self, key: str, now: float) -> None:
-        """The trial has a process."""
-        self.heard[key] = now
+    def __init__(self, timeout_seconds: float | None = None, epoch_seconds: Iterable[float] = ()) -> None:
+        """`epoch_seconds` are the durations of the epochs that the study holds already."""
+        self.timeout_seconds = timeout_seconds
+        self.epoch_seconds = sorted(epoch_seconds)
+        self.last_heard: dict[str, float] = {}  # by trial key
+        self.stall_messages: dict[str, str] = {}  # of trials that are being killed
+        self.stall_counts: Counter[str] = Counter()
+        self._last_look: float | None = None
 
-    def reported(self, key: str, now: float, duration: float) -> None:
-        """The trial has one more epoch, which took so long."""
-        insort(self.durations, duration)
-        if key in self.heard:  # otherwise it is being killed
-            self.heard[key] = now
+    def allowed_silence(self) -> float:
+        """Seconds without a report after which a trial is considered stalled."""
+        if self.timeout_seconds is not None:
+            return self.timeout_seconds
+        if not self.epoch_seconds:
+            return float("inf")
+        median = self.epoch_seconds[len(self.epoch_seconds) // 2]
+        return max(15 * 60.0, 10 * median)
 
-    def hanging(self, now: float) -> list[str]:
-        """Those that hang, each once: they are to be killed."""
-        away = now - self._looked if self._looked is not None else 0.0
-        self._looked = now
-        if away > AWAY:
-            self.heard = {key: min(now, heard + away) for key, heard in self.heard.items()}
-        found = [key for key, heard in self.heard.items() if now - heard > self.patience]
-        for key in found:
-            del self.heard[key]
-            self.hangs[key] += 1
-            self.hung[key] = f"no epoch for {self.patience / 60:.3g} minutes"
-        return found
+    def on_start(self, key: str, now: float) -> None:
+        """The trial's process has started."""
+        self.last_heard[key] = now
 
-    def ended(self, key: str) -> str:
-        """The trial's process is gone. If that is because it hung: what to say of it."""
-        self.heard.pop(key, None)
-        return self.hung.pop(key, "")
+    def on_report(self, key: str, now: float, epoch_seconds: float) -> None:
+        """The trial has reported an epoch that took `epoch_seconds`."""
+        insort(self.epoch_seconds, epoch_seconds)
+        if key in self.last_heard:  # otherwise the trial is being killed, and this report came too late
+            self.last_heard[key] = now
 
-    def hopeless(self, key: str) -> bool:
-        """Whether the trial hung so often that it is not tried again."""
-        return self.hangs[key] >= MOST_HANGS
+    def find_stalled(self, now: float) -> list[str]:
+        """The trials that have stalled, each returned once: the caller kills them."""
+        self._discount_absence(now)
+        allowed_silence = self.allowed_silence()
+        stalled = [key for key, heard in self.last_heard.items() if now - heard > allowed_silence]
+        for key in stalled:
+            del self.last_heard[key]
+            self.stall_counts[key] += 1
+            self.stall_messages[key] = f"no epoch for {allowed_silence / 60:.3g} minutes"
+        return stalled
+
+    def _discount_absence(self, now: float, *, longest_look_gap: float = 10.0) -> None:
+        """If nobody looked for a while (a sleeping laptop, a slow store), do not count that time as silence."""
+        absence = 0.0 if self._last_look is None else now - self._last_look
+        self._last_look = now
+        if absence > longest_look_gap:
+            for key, heard in self.last_heard.items():
+                self.last_heard[key] = min(now, heard + absence)
+
+    def on_end(self, key: str) -> str | None:
+        """The trial's process is gone. Returns why it was killed if it had stalled, else None."""
+        self.last_heard.pop(key, None)
+        return self.stall_messages.pop(key, None)
+
+    def is_given_up(self, key: str) -> bool:
+        """Whether the trial stalled too often to be tried again."""
+        return self.stall_counts[key] >= self.max_stalls

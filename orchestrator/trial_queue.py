@@ -1,8 +1,10 @@
-"""What is trained next: a plan and the rows of its study as schedulers/ sees them, and its answers as trials."""
+"""Which trial is trained next: asks the search of schedulers/, given the study's trials, for one job at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from typing import cast
 
 import numpy as np
 
@@ -16,104 +18,128 @@ from schedulers.racing import Race
 from schedulers.rung_search import RungSearch
 from schedulers.rungs import RULES
 from schedulers.samplers.registry import make_sampler
-from schedulers.search import Job, Search, TrialName, TrialState
+from schedulers.search import Job, Search, TrialName, TrialState, TrialStatus
 from searchspace.candidate import Candidate
 from searchspace.encoding import encode
 from trainers.cost import count_all
 
-PATIENCE = 1000  # candidates from which on counting their costs takes so long that it is said
-
 
 class TrialQueue:
-    """Asks a search for one trial after another, and keeps account of those under way."""
+    """Hands out trials until the search has none left, and remembers those that run.
+
+    The trials and their curves are read from `recorder`, which is told of new ones.
+    """
 
     def __init__(self, plan: StudyPlan, search: Search, recorder: Recorder) -> None:
-        self.plan, self.search, self.recorder = plan, search, recorder
-        self.live: dict[TrialName, Job] = {}
-        for record in list(recorder.records.values()):
-            if record.status == "running" and not record.error:  # one that failed is run again
-                self._settle(record)
+        self.plan = plan
+        self.search = search
+        self.recorder = recorder
+        self.running: dict[TrialName, Job] = {}
 
-    def _settle(self, record: TrialRecord) -> None:
-        """Say what becomes of a trial whose last epoch was written, where the run ended before it could."""
-        curve = self.recorder.curves[record.key]
-        if curve and not np.isfinite(curve[-1]):
-            self.recorder.on_end(record.key, "diverged")
-        elif record.epoch in self.plan.rungs() and record.candidate not in exempt_candidates(self.plan):
-            self.recorder.on_end(record.key, "paused")
+    def next_trial(self) -> tuple[TrialRecord, int] | None:
+        """A trial and the number of epochs it shall have in the end.
 
-    def next(self) -> tuple[TrialRecord, int] | None:
-        """A trial and the epochs that it is to have in all, or None: until one under way ends, or for good."""
-        if not (job := self.search.next_job(self.trials(), self.live)):
+        None if no trial can start now: one that runs may have to end first, or there is nothing left to train.
+        """
+        job = self.search.next_job(self.trials(), self.running)
+        if job is None:
             return None
         record = self.plan.trial(Candidate.parse(job.candidate), job.seed)
         if record.key not in self.recorder.records:
             self.recorder.add(record)
-        self.live[job.name] = job
+        self.running[job.name] = job
         return self.recorder.records[record.key], job.until
 
-    def over(self, record: TrialRecord) -> None:
-        """The trial's job has ended, however."""
-        self.live.pop(TrialName(record.candidate, record.seed))
+    def on_trial_end(self, record: TrialRecord) -> None:
+        """The trial no longer runs: it is done, paused, diverged or failed, or its process died."""
+        del self.running[TrialName(record.candidate, record.seed)]
 
-    def waiting(self) -> bool:
-        """Whether there is anything to train."""
+    def has_work(self) -> bool:
+        """Whether a trial could start if none were running."""
         return self.search.next_job(self.trials(), {}) is not None
 
     def outcome(self) -> str:
-        """Why the search ended and with what, if that is not simply all that was asked for."""
+        """The search's result in one line; empty if it simply ran all trials asked for."""
         return self.search.outcome(self.trials())
 
     def trials(self) -> dict[TrialName, TrialState]:
-        """Every trial of the study, in the order in which they began."""
-        trials = {}
+        """The state of every trial of the study, in the order in which they began."""
+        states = {}
         for record in self.recorder.records.values():
-            trials[TrialName(record.candidate, record.seed)] = self._state(record)
-        return trials
+            states[TrialName(record.candidate, record.seed)] = self._state(record)
+        return states
 
     def _state(self, record: TrialRecord) -> TrialState:
         curve = self.recorder.curves[record.key][: record.epoch]
-        imported_epochs = record.reused_epochs or 0
-        return TrialState(status=record.status, top1=tuple(curve), imported_epochs=imported_epochs)  # type: ignore[arg-type]
+        return TrialState(
+            status=cast(TrialStatus, record.status),
+            top1=tuple(curve),
+            imported_epochs=record.reused_epochs or 0,
+        )
+
+
+def settle_interrupted_trials(plan: StudyPlan) -> list[TrialRecord]:
+    """The study's trials, after writing the status of those whose run ended between their last epoch and their status.
+
+    Such a trial is still called running although it has diverged or has reached a rung.
+    """
+    recorder = Recorder(plan.study, plan.known_trials())
+    for record in list(recorder.records.values()):
+        if record.status == "running" and not record.error:  # a failed trial is trained again
+            curve = recorder.curves[record.key]
+            if curve and not math.isfinite(curve[-1]):
+                recorder.on_end(record.key, "diverged")
+            elif record.epoch in plan.rungs() and record.candidate not in plan.exempt_candidates():
+                recorder.on_end(record.key, "paused")
+    return list(recorder.records.values())
 
 
 def make_search(plan: StudyPlan) -> Search:
-    """The search that a plan asks for."""
-    how, account = plan.how, BudgetAccount(plan.how.budget)
-    problems = plan.space.problems(plan.recipe.img_size) if how.race or how.proposals else {}
-    proposable = [c for c in plan.space if c not in problems] if how.race or how.proposals else []
-    held = map(Candidate.parse, plan.study.trials()["candidate"])
-    costs = _costs(plan, [*proposable, *plan.candidates, *held]) if how.cost else {}
-    pool = _pool(proposable, costs)
-    if how.race:
-        return RaceSearch(pool, Race(how.race), plan.recipe.budget, account)
+    """The search that the plan's options describe. Its budget in hours starts now."""
+    options = plan.options
+    account = BudgetAccount(options.budget)
+    proposable = _proposable_candidates(plan)
+    costs = _costs(plan, proposable) if options.cost else {}
+    pool = make_pool(proposable, costs)
+    if options.race:
+        return RaceSearch(pool, Race(options.race), plan.recipe.budget, account)
+    rung_epochs = (*plan.rungs(), plan.recipe.budget)
     return RungSearch(
         pool=pool,
-        sampler=make_sampler(how.sampler, seed=0),
-        rungs=RULES[how.stopping]((*plan.rungs(), plan.recipe.budget), plan.recipe.rung_factor, costs),
-        required=list(map(str, plan.candidates)),
-        proposals=how.proposals,
+        sampler=make_sampler(options.sampler, seed=0),
+        rungs=RULES[options.stopping](rung_epochs, plan.recipe.rung_factor, costs),
+        required=[str(candidate) for candidate in plan.candidates],
+        proposals=options.proposals,
         seeds=plan.seeds,
-        exempt=exempt_candidates(plan),
+        exempt=plan.exempt_candidates(),
         account=account,
     )
 
 
-def exempt_candidates(plan: StudyPlan) -> set[str]:
-    """The candidates that never pause at a rung."""
-    return set() if plan.how.stop_published else set(map(str, plan.candidates))
+def _proposable_candidates(plan: StudyPlan) -> list[Candidate]:
+    """The space's candidates that can be built; none if the plan neither proposes nor races."""
+    if not plan.options.race and not plan.options.proposals:
+        return []
+    problems = plan.space.problems(plan.recipe.img_size)
+    return [candidate for candidate in plan.space if candidate not in problems]
 
 
-def _costs(plan: StudyPlan, candidates: Sequence[Candidate]) -> dict[str, float]:
-    """What each candidate costs, in the unit of the objective."""
-    if len(candidates) > PATIENCE:
-        print(f"counting the {plan.how.cost} of {len(candidates):,} candidates", flush=True)
-    counts = count_all(list(dict.fromkeys(candidates)), *plan.shape())
-    return {str(c): float(flops if plan.how.cost == "flops" else params) for c, (params, flops) in counts.items()}
+def _costs(plan: StudyPlan, proposable: Sequence[Candidate]) -> dict[str, float]:
+    """The objective's cost (FLOPs or parameters) of every candidate that the search can meet."""
+    trained = [Candidate.parse(name) for name in plan.study.trials()["candidate"]]
+    candidates = list(dict.fromkeys([*proposable, *plan.candidates, *trained]))
+    if len(candidates) > 1000:  # it takes several seconds
+        print(f"counting the {plan.options.cost} of {len(candidates):,} candidates", flush=True)
+    costs = {}
+    for candidate, size in count_all(candidates, *plan.input_shape()).items():
+        costs[str(candidate)] = float(size.flops if plan.options.cost == "flops" else size.num_params)
+    return costs
 
 
-def _pool(candidates: Sequence[Candidate], costs: dict[str, float]) -> CandidatePool:
-    names, (rows, ordinal) = list(map(str, candidates)), encode(candidates)
-    by_point = np.array([costs[name] for name in names]) if costs else None
-    table = np.array(rows, dtype=np.int64).reshape(len(names), len(ordinal))  # also where there are none
-    return CandidatePool(names, EncodedSpace(table, ordinal, by_point))
+def make_pool(candidates: Sequence[Candidate], costs: Mapping[str, float]) -> CandidatePool:
+    """The candidates as the samplers see them: encoded, (candidates, switches), with their costs if there are any."""
+    names = [str(candidate) for candidate in candidates]
+    rows, ordinal = encode(candidates)
+    table = np.array(rows, dtype=np.int64).reshape(len(names), len(ordinal))  # this shape also without candidates
+    point_costs = np.array([costs[name] for name in names]) if costs else None
+    return CandidatePool(names, EncodedSpace(table, ordinal, point_costs))

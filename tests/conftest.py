@@ -2,6 +2,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import numpy as np
@@ -16,6 +17,9 @@ from storage.folder import Folder
 from tests.support.studies import begun
 from trainers.data.in_memory import InMemoryDataset
 from trainers.recipes import DIGITS, Recipe
+
+if TYPE_CHECKING:
+    from orchestrator.ray_cluster import Cluster
 
 # Many threads on a busy machine made the same test take minutes instead of seconds.
 torch.set_num_threads(1)
@@ -46,6 +50,16 @@ def quick() -> Recipe:
 @pytest.fixture
 def study(tmp_path: Path) -> Study:
     return begun("s", tmp_path)
+
+
+@pytest.fixture(scope="session")
+def shared_cluster() -> Iterator["Cluster"]:
+    """One Ray with a CPU for each trial, for all tests that do not kill it and for all commands in this process."""
+    from orchestrator.ray_environment import open_cluster
+    from tests.support.clusters import commands_use
+
+    with open_cluster(cpus=1, gpus=0) as cluster, commands_use(cluster):
+        yield cluster
 
 
 @pytest.fixture(scope="session")

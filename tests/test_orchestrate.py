@@ -8,14 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from orchestrate import main, make_plan
-from orchestrate import parser as command_line
+from orchestrate import main
 from results.__main__ import main as show
+from tests.support.plans import plan_for
 from tests.support.studies import trial_record
-
-
-def plan(*arguments):
-    return make_plan(command_line().parse_args(["--space", "placement", *arguments]))
 
 
 def refusal(capsys, *arguments, entry=main):
@@ -28,17 +24,6 @@ def refusal(capsys, *arguments, entry=main):
     assert code == 2
     assert re.fullmatch(r"[^\n]+: error: [^\n]+\n", captured.err), captured.err
     return captured.err
-
-
-def test_list_prints_every_candidate_with_its_cost_and_launches_nothing(capsys, tmp_path):
-    assert main(["--space", "placement", "--trials", "2", "--list", "--results", str(tmp_path / "runs")]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    rows = [line for line in lines if line.startswith("caformer_micro-")]
-    assert len(rows) == 256
-    assert [row.split()[-1] for row in rows].count("published") == 7
-    assert any(line.startswith("9 candidates x 1 seeds = 9 trials, 9 to train") for line in lines)
-    assert "space placement: 256 candidates, 7 published, 0 that cannot be built at 32 px" in lines
-    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize(
@@ -99,9 +84,9 @@ def test_a_damaged_row_gets_one_line(capsys, tmp_path):
 
 
 def test_another_recipe_in_the_same_study_gets_one_line(capsys, tmp_path):
-    study = plan("--results", str(tmp_path)).study
+    study = plan_for("--results", tmp_path).study
     with study.owned():
-        study.begin(plan().settings())
+        study.begin(plan_for().settings())
         study.write("trials", "k", [trial_record(key="k")])
     message = refusal(capsys, "--space", "placement", "--epochs", "2", "--results", tmp_path)
     assert "recipe.stop_epoch None, now 2" in message
@@ -116,7 +101,7 @@ def test_damaged_settings_get_one_line(capsys, tmp_path, content):
 
 
 def test_a_study_in_use_exits_with_4(capsys, tmp_path):
-    with plan("--results", str(tmp_path)).study.owned():
+    with plan_for("--results", tmp_path).study.owned():
         assert main(["--space", "placement", "--results", str(tmp_path)]) == 4
     assert re.fullmatch(
         r"orchestrate\.py: study 'placement' is being run by process \d+ on [^\n]+\n", capsys.readouterr().err

@@ -8,7 +8,8 @@ from io import BytesIO
 import pandas as pd
 import pytest
 
-from orchestrate import main, parser
+from orchestrate import main
+from orchestrator.command_line import make_parser
 from results.records import CostRecord
 from results.report.write_report import make_report
 from results.store import Study
@@ -125,10 +126,10 @@ def test_every_guarantee_has_its_test():
 def test_every_option_of_orchestrate_exists(page):
     commands = [line.partition("orchestrate.py")[2].partition(" | ")[0] for line in page.read_text().splitlines()]
     named = re.findall(r"(?<![\w-])(--[a-z-]+)", "\n".join(commands))
-    assert [option for option in named if option not in parser().format_help()] == []
+    assert [option for option in named if option not in make_parser().format_help()] == []
 
 
 def test_every_option_has_its_line():
     page = (ROOT / "docs" / "command_line.md").read_text()
-    options = re.findall(r"(?<![\w-])(--[a-z-]+)", parser().format_help())
+    options = re.findall(r"(?<![\w-])(--[a-z-]+)", make_parser().format_help())
     assert [option for option in options if f"`{option}" not in page and option != "--help"] == []

@@ -8,8 +8,10 @@ import time
 import pandas as pd
 import pytest
 
-from orchestrate import main, parser
-from orchestrator import plan, preflight
+from orchestrate import main
+from orchestrator import plan
+from orchestrator.command_line import make_parser
+from orchestrator.make_plan import make_plan
 from results.store import Study
 from storage.folder import Folder
 from tests.support.paths import ROOT
@@ -24,9 +26,9 @@ def command(tmp_path):
     return ["--space", str(tmp_path / "one.py"), "--epochs", "2", "--results"]
 
 
-def test_too_little_room_is_said_before_anything_is_trained(command, tmp_path, monkeypatch, capsys):
+@pytest.mark.slow
+def test_too_little_room_is_said_before_anything_is_trained(command, tmp_path, monkeypatch, shared_cluster, capsys):
     monkeypatch.setattr(Folder, "free", lambda folder: 1_000_000)
-    monkeypatch.setattr(preflight, "ROWS", 10**9)
     assert main([*command, str(tmp_path)]) == 3
     assert "1 MB are free in" in capsys.readouterr().err
     assert Study("one", tmp_path).trials().empty
@@ -43,17 +45,18 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", disk], check=True)  # noqa: S607
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_ends_the_study_at_once_and_loses_nothing(command, small_disk):
     patched = (
-        "import sys, orchestrate; from orchestrator import preflight; "
-        "preflight.CHECKPOINT = 1; sys.exit(orchestrate.main(sys.argv[1:]))"
+        "import sys, orchestrate; from orchestrator import preflight; preflight.CHECKPOINT_BYTES_PER_PARAM = 1; "
+        "sys.exit(orchestrate.main(sys.argv[1:]))"
     )
     run = [sys.executable, "-c", patched, *command, str(small_disk)]
     first = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=False)
     ended = time.time()
     assert first.returncode == 3, first.stdout + first.stderr
     assert "No space left on device" in first.stderr
-    assert "nothing that was said to be done is lost; what is left takes about" in first.stderr
+    assert "completed epochs are saved; pending trials: about" in first.stderr
     epochs = pd.read_parquet(small_disk / "one" / "epochs")
     assert epochs["epoch"].tolist() == [1]
     assert ended - epochs["finished_at"].max().timestamp() < 15
@@ -69,8 +72,7 @@ def test_a_disk_that_fills_up_ends_the_study_at_once_and_loses_nothing(command, 
 def test_another_version_of_the_code_is_not_mixed_in(command, tmp_path, monkeypatch, capsys):
     study = Study("one", tmp_path)
     monkeypatch.setattr(plan, "code", lambda: "00000000")
-    args = parser().parse_args([*command, str(tmp_path)])
-    begun = plan.make_plan(args)
+    begun = make_plan(make_parser().parse_args([*command, str(tmp_path)]))
     with study.owned():
         study.begin(begun.settings())
         study.write("trials", begun.trial(begun.candidates[0], 0).key, [begun.trial(begun.candidates[0], 0)])

@@ -1,4 +1,4 @@
-"""Trials that hang; drivers that are interrupted, killed, or started ten at a time. Real Ray, fake trials."""
+"""Trials that stall; drivers that are interrupted, killed, or started ten at a time. Real Ray, fake trials."""
 
 import os
 import signal
@@ -10,12 +10,14 @@ from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
+from tests.support.fake_trial import begun_epochs
 from tests.support.paths import ROOT
 
 
 class Driver:
-    """The command with two fake trials of three epochs that do as `how` says, as a process."""
+    """The command with two fake trials of three epochs, which stall as `how` says, as a process."""
 
     def __init__(self, folder, how, *options):
         self.folder, self.kept, self.study = folder, folder / "kept", folder / "results" / "placement"
@@ -32,12 +34,12 @@ class Driver:
         )
 
     def log(self):
-        return (self.kept / "log").read_text().splitlines() if (self.kept / "log").exists() else []
+        return begun_epochs(self.kept)
 
     def wait_for_second_epochs(self):
         """Until both trials are within the epoch that never ends."""
         deadline = time.monotonic() + 60
-        while sum(line.endswith(" 2") for line in self.log()) < 2:
+        while sum(begun.epoch == 2 for begun in self.log()) < 2:
             assert self.process.poll() is None, self.process.stdout.read()
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -74,6 +76,7 @@ class Driver:
         return trials[["status", "epoch"]].values.tolist()
 
 
+@pytest.mark.slow
 def test_a_trial_that_hangs_is_tried_once_more_from_its_checkpoint(tmp_path):
     driver = Driver(tmp_path, "always,once", "--hang-after", "0.05")
     code, _ = driver.end()
@@ -82,12 +85,12 @@ def test_a_trial_that_hangs_is_tried_once_more_from_its_checkpoint(tmp_path):
     errors = pd.read_parquet(driver.study / "trials").sort_values("number")["error"]
     assert errors.tolist()[0] == "no epoch for 0.05 minutes, twice"
     assert errors.isna().tolist() == [False, True]
-    begun = [line.split()[1] for line in driver.log() if "cska" in line]
-    assert begun == ["1", "2", "2", "3"]
+    assert [begun.epoch for begun in driver.log() if "cska" in begun.candidate] == [1, 2, 2, 3]
     assert driver.output.count("no epoch for 0.05 minutes; goes on from epoch 1") == 2
     driver.all_gone_within(10)
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_a_long_epoch_and_leaves_rows_and_tables(tmp_path):
     driver = Driver(tmp_path, "always,always,report").wait_for_second_epochs()
     driver.process.send_signal(signal.SIGTERM)
@@ -97,10 +100,11 @@ def test_an_interrupt_ends_a_long_epoch_and_leaves_rows_and_tables(tmp_path):
     assert driver.rows() == [["running", 1]] * 2
     assert len(pd.read_parquet(driver.study / "epochs")) == 2
     assert (driver.study / "report" / "table5.md").exists()
-    assert "run the same command again to go on" in driver.output
+    assert "run the same command again to continue" in driver.output
     driver.all_gone_within(10)
 
 
+@pytest.mark.slow
 def test_a_second_interrupt_ends_at_once(tmp_path):
     driver = Driver(tmp_path, "always,always").wait_for_second_epochs()
     driver.process.send_signal(signal.SIGINT)
@@ -113,6 +117,7 @@ def test_a_second_interrupt_ends_at_once(tmp_path):
     driver.all_gone_within(10)
 
 
+@pytest.mark.slow
 def test_nothing_outlives_a_killed_driver(tmp_path):
     driver = Driver(tmp_path, "always,always").wait_for_second_epochs()
     assert len(driver.left()) > 5  # the driver, two trials, Ray

@@ -11,6 +11,7 @@ import time
 import pandas as pd
 import pytest
 
+from tests.support.fake_trial import begun_epochs
 from tests.support.paths import ROOT
 
 
@@ -18,9 +19,9 @@ class Search:
     """Twelve trials, one at a time, in a process of its own."""
 
     def __init__(self, folder):
-        self.study, self.worker = folder / "placement", folder / "worker"
+        self.study, self.kept = folder / "placement", folder / "kept"
         folder.mkdir(exist_ok=True)
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "WORKER": str(self.worker)}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         command = [sys.executable, "-m", "tests.support.fake_search", folder]
         self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
 
@@ -38,11 +39,11 @@ class Search:
 
         One that dies three times without an epoch is given up, as it should be.
         """
-        self.worker.unlink(missing_ok=True)  # it may be of an earlier one
-        self.wait_until(lambda: self.worker.exists() and self.worker.read_text())
+        before = len(begun_epochs(self.kept))
+        self.wait_until(lambda: len(begun_epochs(self.kept)) > before)
         time.sleep(0.3)
         try:
-            os.kill(int(self.worker.read_text()), signal.SIGKILL)
+            os.kill(begun_epochs(self.kept)[-1].process, signal.SIGKILL)
         except ProcessLookupError:
             return False
         return True
@@ -54,7 +55,7 @@ class Search:
         """What was proposed in which order, stopped, promoted how far, and every epoch."""
         trials = pd.read_parquet(self.study / "trials").sort_values("number", ignore_index=True)
         epochs = pd.read_parquet(self.study / "epochs").sort_values(["key", "epoch"], ignore_index=True)
-        return trials.drop(columns=["seconds", "commit"]), epochs.drop(columns=["seconds", "finished_at"])
+        return trials.drop(columns=["seconds", "commit", "device"]), epochs.drop(columns=["seconds", "finished_at"])
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +66,7 @@ def whole(tmp_path_factory):
     return search.tables()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.nightly)])
 def test_a_search_whose_driver_and_workers_are_killed_ends_as_one_that_was_left_alone(whole, tmp_path, kills):
     draw = random.Random(0)  # noqa: S311

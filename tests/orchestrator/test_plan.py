@@ -1,73 +1,96 @@
-"""What one command line asks for, without launching anything."""
+"""What a plan asks for, without training anything."""
 
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 
-from orchestrate import main
-from orchestrate import parser as command_line
-from orchestrator.plan import make_plan, pending_trials
-from results.records import EpochRecord
 from results.settings import PublishedRow
 from searchspace.candidate import Candidate
-from searchspace.spaces import SearchSpace
-from searchspace.switches import MIXERS
 from tests.support.checkpoints import write_weights
 from tests.support.paths import ROOT
+from tests.support.plans import plan_for, write_space
+from tests.support.studies import epoch_record, trial_record
 from trainers.version import commit
 
 
-def plan(*arguments, space="placement"):
-    return make_plan(command_line().parse_args(["--space", space, *arguments]))
+@pytest.fixture
+def plan(tmp_path):
+    """A plan on digits whose study may be written."""
+    plan = plan_for("--results", tmp_path)
+    for table in ("trials", "epochs", "costs"):
+        (plan.study.folder / table).make()
+    return plan
 
 
-def asked_for(asked):
-    return pending_trials(asked)[0]
+def write_trial(plan, trial, rows):
+    """Store a trial with so many epoch rows."""
+    plan.study.write("trials", trial.key, [trial])
+    epochs = [epoch_record(trial.key, number) for number in range(1, rows + 1)]
+    plan.study.write("epochs", trial.key, epochs)
 
 
-def test_every_candidate_is_asked_for_once_per_seed_the_published_first(tmp_path):
-    records = asked_for(plan("--seeds", "2", "--trials", "3", "--results", str(tmp_path)))
-    assert [record.seed for record in records] == [0] * 10 + [1] * 10
-    assert [record.published for record in records[:10]] == [True] * 7 + [False] * 3
-    assert len({record.key for record in records}) == 20
+def test_every_candidate_is_requested_once_per_seed_the_published_first(tmp_path):
+    trials = plan_for("--seeds", "2", "--trials", "3", "--results", tmp_path).requested_trials()
+    assert [trial.seed for trial in trials] == [0] * 10 + [1] * 10
+    assert [trial.published for trial in trials[:10]] == [True] * 7 + [False] * 3
+    assert len({trial.key for trial in trials}) == 20
 
 
-def test_a_key_knows_candidate_recipe_data_and_seed():
-    one, cut = (asked.trial(asked.candidates[0], seed=0).key for asked in (plan(), plan("--epochs", "2")))
-    assert one.startswith("caformer_micro-dwconv-dwconv-attn-attn--digits-")
-    assert one != cut
-    assert plan().trial(plan().candidates[0], seed=1).key == one.replace("--seed0", "--seed1")
+def test_a_key_names_candidate_recipe_data_and_seed():
+    plan = plan_for()
+    key = plan.trial(plan.candidates[0], seed=0).key
+    assert key.startswith("caformer_micro-dwconv-dwconv-attn-attn--digits-")
+    assert plan_for("--epochs", "2").trial(plan.candidates[0], seed=0).key != key
+    assert plan.trial(plan.candidates[0], seed=1).key == key.replace("--seed0", "--seed1")
 
 
-def test_the_study_is_named_after_the_space():
-    assert plan().study.name == "placement"
-    assert plan("--study", "mine").study.name == "mine"
-
-
-def test_the_same_images_under_another_name_are_the_same_data(tmp_path):
-    begun, renamed = plan("--results", str(tmp_path)), plan("--results", str(tmp_path))
-    with begun.study.owned():
-        begun.study.begin(begun.settings())
-        renamed = replace(renamed, data=replace(renamed.data, name="elsewhere"))
+def test_the_same_images_under_another_name_are_the_same_data(plan):
+    renamed = replace(plan, data=replace(plan.data, name="elsewhere"))
+    with plan.study.owned():
+        plan.study.begin(plan.settings())
         renamed.study.begin(renamed.settings())
     assert renamed.study.settings().data_name == "elsewhere"
 
 
-def test_a_trial_without_all_of_its_rows_is_pending(tmp_path):
-    asked = plan("--results", str(tmp_path))
-    records = [replace(record, status="done", epoch=1) for record in asked_for(asked)[:2]]
-    at = datetime(2026, 1, 1, tzinfo=UTC)
-    row = {"train_loss": 1.0, "val_loss": 1.0, "top1": 1.0, "lr": 1.0, "seconds": 1.0, "finished_at": at}
-    with asked.study.owned():
-        for record in records:
-            asked.study.write("trials", record.key, [record])
-        key = records[0].key
-        asked.study.write("epochs", key, [EpochRecord(key=key, candidate="c", seed=0, epoch=1, **row)])
-    every, pending = pending_trials(asked)
-    assert [record.key for record in pending] == [record.key for record in every[1:]]
-    assert pending[0].epoch == 0
+def test_a_trial_is_known_in_the_order_in_which_it_began(plan):
+    for number, candidate in enumerate(reversed(plan.candidates)):
+        trial = replace(plan.trial(candidate, seed=0), number=number, status="done", epoch=1)
+        write_trial(plan, trial, rows=1)
+    names = [trial.candidate for trial in plan.known_trials()]
+    assert names == [str(candidate) for candidate in reversed(plan.candidates)]
+
+
+@pytest.mark.parametrize(
+    ("status", "rows", "known_as"),
+    [("done", 1, "done"), ("paused", 1, "paused"), ("done", 0, "running"), ("failed", 1, "running")],
+)
+def test_a_trial_that_failed_or_lacks_rows_is_running_again(plan, status, rows, known_as):
+    trial = replace(plan.trial(plan.candidates[0], seed=0), status=status, epoch=1)
+    write_trial(plan, trial, rows)
+    (known,) = plan.known_trials()
+    assert (known.status, known.epoch) == (known_as, rows)
+
+
+def test_trials_that_ended_with_all_rows_are_not_pending(plan):
+    ended, damaged = (replace(trial, status="done", epoch=1) for trial in plan.requested_trials()[:2])
+    write_trial(plan, ended, rows=1)
+    write_trial(plan, damaged, rows=0)
+    assert [trial.key for trial in plan.pending_trials()] == [trial.key for trial in plan.requested_trials()[1:]]
+
+
+def test_of_a_race_only_the_trials_that_began_are_requested(tmp_path):
+    plan = plan_for("--race", "0.9", "--budget", "9trials", "--results", tmp_path)
+    assert plan.requested_trials() == []
+
+
+def test_candidates_without_a_measured_cost_are_found(plan):
+    assert plan.unmeasured_candidates() == plan.candidates
+    trained = replace(plan.trial(next(iter(plan.space)), seed=0), status="done", epoch=0)
+    proposed = next(candidate for candidate in plan.space if candidate not in plan.candidates)
+    write_trial(plan, replace(plan.trial(proposed, seed=0), status="done"), rows=0)
+    write_trial(plan, trained, rows=0)
+    assert plan.unmeasured_candidates() == [*plan.candidates, proposed]
 
 
 def test_without_git_there_is_no_commit(monkeypatch):
@@ -80,8 +103,8 @@ def test_the_repository_knows_its_commit():
     assert bool(re.fullmatch(r"[0-9a-f]{12}\+?", commit())) == inside
 
 
-def test_the_rows_of_the_paper_travel_with_the_settings():
-    rows = plan(space="heads").settings().rows
+def test_the_published_rows_travel_with_the_settings():
+    rows = plan_for(space="heads").settings().rows
     assert len(rows) == 24
     assert rows[2] == PublishedRow(
         table="Figure 3",
@@ -92,140 +115,86 @@ def test_the_rows_of_the_paper_travel_with_the_settings():
     )
 
 
-def test_what_rows_are_called_may_change_within_a_study(tmp_path):
-    begun = plan("--results", str(tmp_path))
-    with begun.study.owned():
-        begun.study.begin(replace(begun.settings(), rows=(), rungs=()))
-        begun.study.begin(begun.settings())
-    assert len(begun.study.settings().rows) == 7
+def test_the_labels_of_rows_may_change_within_a_study(plan):
+    with plan.study.owned():
+        plan.study.begin(replace(plan.settings(), rows=(), baseline="", rungs=()))
+        plan.study.begin(plan.settings())
+    assert len(plan.study.settings().rows) == 7
 
 
-def test_a_published_candidate_that_cannot_be_built_is_left_out(monkeypatch):
-    blocked = Candidate.parse("caformer_micro-dwconv-cska.h16-attn-attn")
-    monkeypatch.setattr(SearchSpace, "problems", lambda space, img_size: {blocked: "too large"})
-    assert blocked not in plan(space="heads").candidates
-    assert len(plan(space="heads").candidates) == 21
-
-
-OWN = """
-from searchspace.spaces import SearchSpace
-from trainers.version import commit
-SPACE = SearchSpace("mine", choices=(("dwconv",), ("ska", "cska"), ("attn",), ("attn",)))
-"""
-
-
-def test_a_space_of_ones_own_trains_its_baseline_and_is_known_by_its_text(tmp_path):
-    (tmp_path / "mine.py").write_text(OWN)
-    first = plan(space=str(tmp_path / "mine.py"))
-    assert [str(candidate) for candidate in first.candidates] == ["caformer_micro-dwconv-dwconv-attn-attn"]
-    assert first.study.name == "mine"
-    assert re.fullmatch("[0-9a-f]{8}", first.settings().space_file)
-    assert plan().settings().space_file is None
-
-
-@pytest.mark.parametrize(
-    ("text", "wanted"),
-    [
-        ("", "mine.py defines SPACE = None, expected a SearchSpace"),
-        ("x =", "mine.py: SyntaxError"),
-        ("import sys; sys.exit('bye')", "mine.py: SystemExit: bye"),
-        (OWN.rstrip()[:-1] + ", baseline='dwconv-ska.h3-attn-attn')", "the baseline cannot be built"),
-        (
-            "from searchspace.spaces import SearchSpace\nSPACE = SearchSpace('m', (('x',),) * 4)",
-            "unknown token mixer 'x'",
-        ),
-    ],
-)
-def test_a_file_that_defines_no_space_is_refused_in_one_line(tmp_path, text, wanted):
-    (tmp_path / "mine.py").write_text(text)
-    with pytest.raises(ValueError, match=r"^[^\n]+$") as error:
-        plan(space=str(tmp_path / "mine.py"))
-    assert wanted in str(error.value)
-
-
-def test_a_mixer_that_cannot_be_built_is_refused_in_one_line(tmp_path, capsys):
-    bad = "from torch import nn\nfrom searchspace.mixers import register_mixer\n"
-    bad += "@register_mixer('bad')\nclass Bad(nn.Module):\n    def __init__(self, channels): super().__init__()\n"
-    (tmp_path / "mine.py").write_text(bad + OWN.replace('"ska"', '"bad"'))
-    try:
-        assert main(["--space", str(tmp_path / "mine.py"), "--list"]) == 2
-    finally:
-        MIXERS.pop("bad")
-    assert re.fullmatch(r"orchestrate.py: error: \S+ cannot be built: [^\n]+\n", capsys.readouterr().err)
-
-
-def test_the_comparisons_are_those_of_the_largest_table():
-    assert plan().comparisons() == 6
-    assert plan(space="joint").comparisons() == 20  # Figure 3: 22 candidates, two of which are baselines
-    assert plan("--trials", "30").comparisons() == 30
-
-
-def test_as_many_trials_as_a_space_has_beyond_its_baseline_are_taken(tmp_path):
-    (tmp_path / "mine.py").write_text(OWN)
-    assert plan("--trials", "2", space=str(tmp_path / "mine.py")).how.proposals == 2
-    with pytest.raises(ValueError, match="3 trials beyond the published ones, but space 'mine' has 2"):
-        plan("--trials", "3", space=str(tmp_path / "mine.py"))
-
-
-def test_how_trials_are_chosen_may_change_within_a_study(tmp_path):
-    begun = plan("--results", str(tmp_path))
-    later = plan("--results", str(tmp_path), "--stopping", "none", "--trials", "2", "--sampler", "tpe")
-    record = begun.trial(begun.candidates[0], seed=0)
-    with begun.study.owned():
-        begun.study.begin(begun.settings())
-        begun.study.write("trials", record.key, [record])
+def test_the_search_options_may_change_within_a_study(plan, tmp_path):
+    later = plan_for("--results", tmp_path, "--stopping", "none", "--trials", "2", "--sampler", "tpe")
+    with plan.study.owned():
+        plan.study.begin(plan.settings())
+        write_trial(plan, plan.trial(plan.candidates[0], seed=0), rows=0)
         later.study.begin(later.settings())
     assert later.study.settings().search["sampler"] == "tpe"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "wanted"),
-    [
-        (["--race", "0.95"], "--race needs a --budget too"),
-        (["--race", "1.5", "--budget", "9trials"], "--race 1.5, expected a confidence between 0.5 and 1"),
-        (["--objective", "speed"], "--objective speed, expected top1, or top1,flops or top1,params"),
-        (["--budget", "3days"], "--budget 3days, expected hours, epochs or trials"),
-        (["--race", "0.95", "--budget", "9trials", "--seeds", "2"], "--race adds seeds and candidates by itself"),
-    ],
-)
-def test_options_that_contradict_each_other_get_one_line(capsys, tmp_path, arguments, wanted):
-    assert main(["--space", "placement", "--results", str(tmp_path / "runs"), *arguments]) == 2
-    captured = capsys.readouterr()
-    assert re.fullmatch(r"orchestrate.py: error: [^\n]+\n", captured.err)
-    assert wanted in captured.err
-    assert not (tmp_path / "runs").exists()
+def test_a_space_of_ones_own_is_known_by_its_text(tmp_path):
+    own = plan_for(space=write_space(tmp_path))
+    assert re.fullmatch("[0-9a-f]{8}", own.settings().space_file)
+    assert plan_for().settings().space_file is None
 
 
-def test_a_race_of_ones_own_space_lists_a_baseline_from_outside_it(tmp_path, capsys):
-    (tmp_path / "mine.py").write_text(
-        "from searchspace.spaces import SearchSpace\n"
-        "SPACE = SearchSpace('mine', choices=(('ska',), ('ska', 'cska'), ('attn',), ('attn',)))\n"
-    )
-    arguments = ["--space", str(tmp_path / "mine.py"), "--race", "0.9", "--budget", "5trials", "--list"]
-    assert main([*arguments, "--results", str(tmp_path)]) == 0
-    assert "a race of 2 candidates for confidence 0.9" in capsys.readouterr().out
+@pytest.mark.parametrize("options", [["--stopping", "none"], ["--race", "0.9", "--budget", "9trials"]])
+def test_without_a_rule_and_in_a_race_there_are_no_rungs(options):
+    assert plan_for().rungs() == [2, 6]
+    assert plan_for(*options).rungs() == []
+
+
+def test_candidates_that_are_always_trained_are_exempt_from_rungs_by_default():
+    plan = plan_for()
+    assert plan.exempt_candidates() == {str(candidate) for candidate in plan.candidates}
+    assert plan_for("--stop-published").exempt_candidates() == set()
+
+
+def test_the_comparisons_are_those_of_the_largest_table():
+    assert plan_for().num_comparisons() == 6
+    assert plan_for(space="joint").num_comparisons() == 20  # Figure 3: 22 candidates, two of which are baselines
+    assert plan_for("--trials", "30").num_comparisons() == 30
+
+
+def matching(plan, placement, seed=0):
+    """The plan's trial that another study's trial can replace."""
+    return plan.matching_trial(trial_record(placement, seed, study="other", published=False))
+
+
+def test_a_trial_of_a_candidate_and_seed_of_the_plan_matches():
+    one_seed = plan_for(space="heads")
+    mine = matching(one_seed, "dwconv-cska-attn-attn")
+    assert (mine.study, mine.published, mine.budget) == ("heads", True, 12)
+    assert matching(one_seed, "dwconv-cska-attn-attn", seed=1) is None
+    assert matching(plan_for("--seeds", "2", space="heads"), "dwconv-cska-attn-attn", seed=1).seed == 1
+
+
+def test_a_trial_outside_of_the_space_matches_nothing():
+    heads = plan_for(space="heads")
+    assert matching(heads, "ska-ska-ska-ska") is None
+    assert matching(heads, "dwconv-mine-attn-attn") is None
+
+
+def test_of_what_may_be_proposed_only_the_first_seed_matches():
+    placement = plan_for("--seeds", "2")
+    assert Candidate.parse("caformer_micro-ska-ska-ska-ska") not in placement.candidates
+    assert matching(placement, "ska-ska-ska-ska").published is False
+    assert matching(placement, "ska-ska-ska-ska", seed=1) is None
 
 
 def test_initial_weights_make_other_trials(tmp_path):
-    cold = plan("--results", str(tmp_path))
-    warm = plan("--results", str(tmp_path), "--init", write_weights(tmp_path))
+    cold = plan_for("--results", tmp_path)
+    warm = plan_for("--results", tmp_path, "--init", write_weights(tmp_path))
     assert (cold.weights, cold.recipe.init) == (None, None)
     assert warm.recipe.init == str(warm.weights)
     assert warm.trial(warm.candidates[0], 0).key != cold.trial(cold.candidates[0], 0).key
 
 
 def test_initial_weights_may_not_change_within_a_study(tmp_path):
-    cold = plan("--results", str(tmp_path))
-    warm = plan("--results", str(tmp_path), "--init", write_weights(tmp_path))
+    cold = plan_for("--results", tmp_path)
+    warm = plan_for("--results", tmp_path, "--init", write_weights(tmp_path))
     with cold.study.owned():
         cold.study.begin(cold.settings())
         record = cold.trial(cold.candidates[0], 0)
         cold.study.write("trials", record.key, [record])
         with pytest.raises(ValueError, match=f"recipe.init None, now '{warm.recipe.init}'; choose another name"):
             warm.study.begin(warm.settings())
-
-
-@pytest.mark.parametrize("arguments", [["--recipe", "finetune", "--data", "x"], ["--init", "nowhere"]])
-def test_missing_initial_weights_get_one_line(tmp_path, capsys, arguments):
-    assert main(["--space", "placement", "--results", str(tmp_path / "runs"), *arguments]) == 2
-    assert re.fullmatch(r"\S+: error: [^\n]*pretrained, or a .safetensors file\n", capsys.readouterr().err)

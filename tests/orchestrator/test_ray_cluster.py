@@ -1,4 +1,4 @@
-"""Two Ray nodes on one machine, joined as a user would; a node, or a trial's process, dies. Trials are fake."""
+"""What a trial gets of fake nodes; then two real Ray nodes on one machine, of which a node or a process dies."""
 
 import os
 import secrets
@@ -11,24 +11,124 @@ import time
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+import ray
 
+from orchestrator import ray_cluster
+from orchestrator.ray_cluster import Cluster
+from tests.support.fake_nodes import EPOCHS
+from tests.support.fake_trial import begun_epochs
 from tests.support.paths import ROOT
+from trainers.resources import Resources, TrialRequest
 
-EPOCHS = 6
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "PYTHONPATH": str(ROOT)}
 
 
-class Line(NamedTuple):
-    """Who trained what."""
+@pytest.fixture
+def nodes(monkeypatch):
+    """The living nodes as (CPUs, GPUs): a list that a test fills."""
+    living = []
 
-    key: str
-    epoch: int
-    node: str
-    process: int
+    def describe_nodes():
+        dead = {"Alive": False, "Resources": {"CPU": 99, "GPU": 9}}
+        return [dead, *({"Alive": True, "Resources": {"CPU": cpus, "GPU": gpus}} for cpus, gpus in living)]
+
+    monkeypatch.setattr(ray, "nodes", describe_nodes)
+    return living
+
+
+@pytest.fixture
+def make_cluster(nodes, monkeypatch):
+    """Makes a cluster of the fake nodes, without Ray."""
+    monkeypatch.setattr(ray_cluster, "_init_ray", lambda address, **options: SimpleNamespace(dashboard_url=""))
+    monkeypatch.setattr(ray_cluster.orphan_reaper, "start_reaper", lambda: None)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    return Cluster
+
+
+@pytest.mark.parametrize(
+    ("living", "asked", "request_"),
+    [
+        ([(8, 0)], {}, TrialRequest(1, 0)),
+        ([(16, 2)], {}, TrialRequest(8, 1)),
+        ([(16, 2)], {"gpus": 0.25}, TrialRequest(2, 0.25)),
+        ([(96, 0), (32, 8), (64, 8)], {}, TrialRequest(4, 1)),  # a head without GPUs has no part of a trial
+        ([(16, 2)], {"cpus": 3, "gpus": 1.0}, TrialRequest(3, 1)),
+    ],
+)
+def test_a_trial_gets_its_part_of_the_living_nodes(nodes, make_cluster, living, asked, request_):
+    nodes[:] = living
+    assert make_cluster(**asked).request == request_
+
+
+def test_a_trial_that_no_node_holds_is_refused(nodes, make_cluster):
+    nodes[:] = [(16, 2), (16, 2), (8, 0)]
+    with pytest.raises(ValueError, match=r"1 CPUs and 3 GPUs, the nodes have 16 CPUs and 2 GPUs, 8 CPUs and 0 GPUs$"):
+        make_cluster(cpus=1, gpus=3.0)
+
+
+def test_the_resources_of_a_trial_hold_its_loader_workers(nodes, make_cluster):
+    nodes[:] = [(64, 8)]
+    cluster = make_cluster(gpus=8.0)
+    assert cluster.resources(loader_workers=5) == Resources(device="cuda", threads=8, ranks=8, workers=5)
+
+
+def test_trials_at_a_time_are_those_that_fit_on_each_living_node(nodes, make_cluster):
+    nodes[:] = [(8, 2), (3, 2), (8, 0)]
+    assert make_cluster(cpus=2, gpus=1.0).trials_at_a_time() == 3
+    assert make_cluster(cpus=1, gpus=0.4).trials_at_a_time() == 7  # two on each GPU, not five on two
+    assert make_cluster(cpus=4, gpus=0).trials_at_a_time() == 4
+
+
+def test_nodes_are_counted_again_after_a_second(nodes, make_cluster, monkeypatch, capsys):
+    now = [100.0]
+    monkeypatch.setattr(ray_cluster.time, "monotonic", lambda: now[0])
+    nodes[:] = [(8, 2), (3, 2)]
+    cluster = make_cluster(cpus=2, gpus=1.0)
+    assert cluster.trials_at_a_time() == 3
+    nodes.pop(0)
+    assert cluster.trials_at_a_time() == 3
+    now[0] += 1.5
+    assert cluster.trials_at_a_time() == 1
+    assert capsys.readouterr().err == ""
+
+
+def test_without_a_node_that_holds_a_trial_one_waits(nodes, make_cluster, monkeypatch, capsys):
+    now = [100.0]
+    monkeypatch.setattr(ray_cluster.time, "monotonic", lambda: now[0])
+    nodes[:] = [(8, 0)]
+    cluster = make_cluster()
+    cluster.trials_at_a_time()
+    nodes.clear()
+    for _ in range(2):
+        now[0] += 1.5
+        assert cluster.trials_at_a_time() == 1
+    assert capsys.readouterr().err == "no node can hold a trial any more: waiting for one\n"
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("head", "--address head, expected HOST:PORT or auto"),
+        ("ray://head:10001", "--address ray://head:10001, expected HOST:PORT or auto"),
+        ("127.0.0.1:1", "no Ray cluster to join at 127.0.0.1:1: .*refused"),
+        ("127.0.0.1:123456", "no Ray cluster to join at 127.0.0.1:123456: "),
+    ],
+)
+def test_an_address_where_nothing_listens_is_refused_at_once(address, reason):
+    with pytest.raises(ValueError, match=reason):
+        Cluster(address)
+
+
+@pytest.mark.slow
+def test_a_function_runs_with_the_resources_of_a_trial(shared_cluster):
+    assert shared_cluster.call(divmod, 7, 2) == (3, 1)
+    with pytest.raises(RuntimeError, match=r"^ZeroDivisionError: "):
+        shared_cluster.call(divmod, 7, 0)
+    assert str(shared_cluster).endswith("1 CPUs and 0 GPUs per trial")
 
 
 class Search:
@@ -37,18 +137,16 @@ class Search:
     def __init__(self, folder, address):
         self.kept, self.study = folder / "kept", folder / "results" / "placement"
         self.kept.mkdir(parents=True)
-        options = ["--space", "placement", "--epochs", str(EPOCHS), "--results", folder / "results"]
+        options = ["--space", "placement", "--results", folder / "results"]
         command = [sys.executable, "-m", "tests.support.fake_nodes", self.kept, *options, "--address", address]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         self.process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **TOKEN}, **pipes)
 
     def log(self):
-        text = (self.kept / "log").read_text() if (self.kept / "log").exists() else ""
-        lines = [line.split() for line in text.splitlines()]
-        return [Line(key, int(epoch), node, int(process)) for key, epoch, node, process in lines]
+        return begun_epochs(self.kept)
 
     def wait_for(self, condition):
-        """The first line of the log, of at most a minute, that fulfills it."""
+        """The first begun epoch, within a minute, that fulfills the condition."""
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and self.process.poll() is None:
             if found := next(filter(condition, self.log()), None):
@@ -57,7 +155,7 @@ class Search:
         raise AssertionError(f"never happened, the command ended with {self.process.poll()}")
 
     def after(self, line):
-        """The line of a later epoch of the same trial."""
+        """A later epoch of the same trial."""
         return self.wait_for(lambda other: other.key == line.key and other.epoch > line.epoch)
 
     def end(self):
@@ -70,12 +168,12 @@ class Search:
         return rows[["number", "candidate", "seed", "status", "epoch", "top1", "error"]]
 
     def epochs(self):
-        """The epochs of each trial that have rows."""
+        """The numbers of the epochs of each trial."""
         rows = pd.read_parquet(self.study / "epochs").sort_values(["key", "epoch"])
         return rows.groupby("key")["epoch"].apply(list).tolist()
 
     def again(self):
-        """How often which trial began an epoch that had begun before."""
+        """How often each trial began an epoch that had begun before."""
         begun = Counter((line.key, line.epoch) for line in self.log())
         return Counter(key for (key, _), times in begun.items() for _ in range(times - 1))
 
@@ -158,6 +256,7 @@ def whole(head, worker, tmp_path_factory):
     return Search(tmp_path_factory.mktemp("whole"), head).end()
 
 
+@pytest.mark.slow
 def test_trials_run_on_every_node_and_are_one_study(whole):
     assert whole.trials()["status"].tolist() == ["done"] * 7
     assert whole.epochs() == [list(range(1, EPOCHS + 1))] * 7
@@ -167,6 +266,7 @@ def test_trials_run_on_every_node_and_are_one_study(whole):
     assert not whole.again()
 
 
+@pytest.mark.slow
 def test_a_trial_whose_process_is_killed_goes_on_from_its_newest_epoch(whole, head, tmp_path):
     search = Search(tmp_path, head)
     line = search.wait_for(lambda line: line.epoch == 2)
@@ -180,6 +280,7 @@ def test_a_trial_whose_process_is_killed_goes_on_from_its_newest_epoch(whole, he
     assert "(raylet)" not in search.output
 
 
+@pytest.mark.slow
 def test_trials_of_a_node_that_dies_go_on_elsewhere(whole, head, worker, tmp_path):
     search = Search(tmp_path, head)
     first = search.wait_for(lambda line: line.epoch == 2)

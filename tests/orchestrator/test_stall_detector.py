@@ -1,4 +1,4 @@
-"""Which trial hangs, at invented times."""
+"""Which trials have stalled, at invented times in seconds."""
 
 import pytest
 
@@ -7,61 +7,83 @@ from orchestrator.stall_detector import StallDetector
 MINUTE = 60.0
 
 
-def looks(watch, start, end, step=5.0):
-    """Those that hang, with the time at which it shows, of looks as often as `step`."""
-    times = [start + step * number for number in range(int((end - start) / step) + 1)]
-    return [(key, now) for now in times for key in watch.hanging(now)]
+def find_stalled(detector, start, end, step=5.0):
+    """The stalled trials, each with the time at which that shows, of looks every `step` seconds."""
+    found = []
+    for number in range(int((end - start) / step) + 1):
+        now = start + step * number
+        found += [(key, now) for key in detector.find_stalled(now)]
+    return found
 
 
 @pytest.mark.parametrize(
-    ("durations", "minutes"),
-    [([], None), ([1.0, 2.0, 3.0], 15), ([60.0, 120.0, 9000.0], 20), ([600.0], 100)],
+    ("epoch_seconds", "minutes"),
+    [([1.0, 2.0, 3.0], 15), ([60.0, 120.0, 9000.0], 20), ([600.0], 100)],
 )
-def test_a_trial_hangs_after_ten_median_epochs_and_no_less_than_a_quarter_of_an_hour(durations, minutes):
-    watch = StallDetector(durations=durations)
-    watch.started("a", 0)
-    found = [("a", minutes * MINUTE + 5)] if minutes else []
-    assert looks(watch, 0, 120 * MINUTE) == found
+def test_a_trial_stalls_after_ten_median_epochs_and_at_least_fifteen_minutes(epoch_seconds, minutes):
+    detector = StallDetector(epoch_seconds=epoch_seconds)
+    detector.on_start("a", 0)
+    assert find_stalled(detector, 0, 120 * MINUTE) == [("a", minutes * MINUTE + 5)]
 
 
-def test_a_fixed_time_replaces_the_rule():
-    watch = StallDetector(after=30.0, durations=[600.0])
-    watch.started("a", 0)
-    assert looks(watch, 0, 60) == [("a", 35)]
+def test_no_trial_stalls_while_no_epoch_is_known():
+    detector = StallDetector()
+    detector.on_start("a", 0)
+    assert not find_stalled(detector, 0, 120 * MINUTE)
 
 
-def test_an_epoch_counts_for_its_trial_and_for_the_median():
-    watch = StallDetector()
-    watch.started("a", 0)
-    watch.started("b", 0)
-    assert not looks(watch, 0, 100 * MINUTE)
-    watch.reported("a", 100 * MINUTE, 120.0)
-    assert looks(watch, 100 * MINUTE, 121 * MINUTE) == [("b", 100 * MINUTE), ("a", 120 * MINUTE + 5)]
+def test_a_fixed_timeout_replaces_the_rule():
+    detector = StallDetector(timeout_seconds=30.0, epoch_seconds=[600.0])
+    detector.on_start("a", 0)
+    assert find_stalled(detector, 0, 60) == [("a", 35)]
 
 
-def test_a_trial_that_ended_or_waits_for_a_process_does_not_hang():
-    watch = StallDetector(after=30.0)
-    watch.started("a", 0)
-    assert watch.ended("a") == ""
-    assert not looks(watch, 0, 600)
+def test_a_report_restarts_the_silence_of_its_trial_and_counts_for_the_median():
+    detector = StallDetector()
+    detector.on_start("a", 0)
+    detector.on_start("b", 0)
+    assert not find_stalled(detector, 0, 100 * MINUTE)
+    detector.on_report("a", 100 * MINUTE, epoch_seconds=120.0)
+    found = find_stalled(detector, 100 * MINUTE, 121 * MINUTE)
+    assert found == [("b", 100 * MINUTE), ("a", 120 * MINUTE + 5)]
 
 
-def test_a_second_hang_is_one_too_many():
-    watch = StallDetector(after=900.0)
-    for start, hopeless in ((0, False), (5000, True)):
-        watch.started("a", start)
-        assert looks(watch, start, start + 1000) == [("a", start + 905)]
-        watch.reported("a", start + 1000, 1.0)  # too late: it is being killed
-        assert not looks(watch, start + 1000, start + 3000)
-        assert watch.ended("a") == "no epoch for 15 minutes"
-        assert watch.ended("a") == ""
-        assert watch.hopeless("a") == hopeless
-    assert not watch.hopeless("b")
+def test_a_trial_that_ended_does_not_stall():
+    detector = StallDetector(timeout_seconds=30.0)
+    detector.on_start("a", 0)
+    assert detector.on_end("a") is None
+    assert not find_stalled(detector, 0, 600)
 
 
-def test_silence_while_nobody_listened_does_not_count():
-    watch = StallDetector(after=30.0)
-    watch.started("a", 0)
-    assert not looks(watch, 0, 20)
-    assert not watch.hanging(1000)  # its epoch may lie in the queue
-    assert looks(watch, 1000, 1020) == [("a", 1015)]
+def test_a_stalled_trial_is_found_once_and_says_why_when_it_ends():
+    detector = StallDetector(timeout_seconds=900.0)
+    detector.on_start("a", 0)
+    assert find_stalled(detector, 0, 3000) == [("a", 905)]
+    assert detector.on_end("a") == "no epoch for 15 minutes"
+    assert detector.on_end("a") is None
+
+
+def test_a_report_of_a_trial_that_is_being_killed_comes_too_late():
+    detector = StallDetector(timeout_seconds=900.0)
+    detector.on_start("a", 0)
+    assert find_stalled(detector, 0, 1000) == [("a", 905)]
+    detector.on_report("a", 1000, epoch_seconds=1.0)
+    assert not find_stalled(detector, 1000, 3000)
+
+
+def test_a_trial_that_stalls_twice_is_given_up():
+    detector = StallDetector(timeout_seconds=900.0)
+    for start, given_up in ((0, False), (5000, True)):
+        detector.on_start("a", start)
+        assert find_stalled(detector, start, start + 1000) == [("a", start + 905)]
+        detector.on_end("a")
+        assert detector.is_given_up("a") == given_up
+    assert not detector.is_given_up("b")
+
+
+def test_silence_while_nobody_looked_does_not_count():
+    detector = StallDetector(timeout_seconds=30.0)
+    detector.on_start("a", 0)
+    assert not find_stalled(detector, 0, 20)
+    assert not detector.find_stalled(1000)  # its report may be waiting to be read
+    assert find_stalled(detector, 1000, 1020) == [("a", 1015)]

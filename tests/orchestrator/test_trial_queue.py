@@ -1,18 +1,15 @@
-"""A plan on digits, its records and what is trained next: no Ray, and nothing is trained."""
+"""Which trials a queue hands out, on digits and with invented results: no Ray, and nothing is trained."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 
-from orchestrate import make_trial_queue, parser
-from orchestrator.plan import make_plan
-from orchestrator.trial_queue import exempt_candidates, make_search
-from results.records import EpochRecord
+from orchestrator.trial_queue import TrialQueue, make_search, settle_interrupted_trials
+from results.recorder import Recorder
 from schedulers.race_search import RaceSearch
 from schedulers.rung_search import RungSearch
-from tests.orchestrator.test_plan import OWN
-from tests.support.studies import after_epochs
+from tests.support.plans import plan_for, write_space
+from tests.support.studies import after_epochs, epoch_record
 from trainers.cost import count_all
 
 BUDGET, RUNG = 12, 2  # of the recipe digits
@@ -23,8 +20,7 @@ def plan(tmp_path):
     """Makes a plan on digits whose study may be written."""
 
     def made(*arguments, space="placement"):
-        every = ["--space", space, "--results", str(tmp_path), "--sampler", "random", *arguments]
-        plan = make_plan(parser().parse_args(every))
+        plan = plan_for("--results", tmp_path, "--sampler", "random", *arguments, space=space)
         for table in ("trials", "epochs", "costs"):
             (plan.study.folder / table).make()
         return plan
@@ -32,79 +28,80 @@ def plan(tmp_path):
     return made
 
 
-def taken(agenda, number):
-    """The next jobs: trials, and until which epoch."""
-    return [agenda.next() for _ in range(number)]
+def make_queue(plan):
+    """The queue of a plan that is run or continued now."""
+    known = settle_interrupted_trials(plan)
+    return TrialQueue(plan, make_search(plan), Recorder(plan.study, known))
 
 
-def end(agenda, record, epochs, top1=90.0):
-    """What the recorder hears of a trial, as cluster.py tells it."""
-    report(agenda, record, epochs, top1)
-    agenda.recorder.on_end(record.key, "done" if epochs == BUDGET else "paused")
-    agenda.over(record)
+def take(queue, number):
+    """The next trials, each with the epochs that it shall have."""
+    return [queue.next_trial() for _ in range(number)]
 
 
-def report(agenda, record, epochs, top1=90.0):
-    """What it hears of a trial that goes on."""
-    agenda.recorder.on_report(*after_epochs(agenda.recorder.records[record.key], epochs, top1))
+def end(queue, record, epochs, top1=90.0):
+    """Report that a trial has ended after so many epochs."""
+    report(queue, record, epochs, top1)
+    queue.recorder.on_end(record.key, "done" if epochs == BUDGET else "paused")
+    queue.on_trial_end(record)
+
+
+def report(queue, record, epochs, top1=90.0):
+    """Report that a trial has completed so many epochs."""
+    queue.recorder.on_report(*after_epochs(queue.recorder.records[record.key], epochs, top1))
 
 
 def interrupted(plan, record, epochs):
-    """The rows of a trial whose process ended after so many epochs."""
-    at = datetime(2026, 1, 1, tzinfo=UTC)
-    row = {"train_loss": 1.0, "val_loss": 1.0, "top1": 90.0, "lr": 0.1, "seconds": 1.0, "finished_at": at}
-    rows = [
-        EpochRecord(key=record.key, candidate=record.candidate, seed=0, epoch=epoch, **row)
-        for epoch in range(1, epochs + 1)
-    ]
+    """Store the rows of a trial whose process ended after so many epochs."""
+    rows = [epoch_record(record.key, epoch) for epoch in range(1, epochs + 1)]
     plan.study.write("epochs", record.key, rows)
     plan.study.write("trials", record.key, [replace(record, number=0, epoch=epochs)])
 
 
 def test_the_published_come_first_and_run_to_the_budget(plan):
     asked = plan()
-    agenda = make_trial_queue(asked)
-    jobs = taken(agenda, 7)
+    queue = make_queue(asked)
+    jobs = take(queue, 7)
     assert [record.candidate for record, _ in jobs] == list(map(str, asked.candidates))
     assert [until for _, until in jobs] == [BUDGET] * 7
-    assert agenda.next() is None
+    assert queue.next_trial() is None
 
 
 def test_proposals_follow_and_pause_at_the_first_rung(plan):
-    agenda = make_trial_queue(plan("--trials", "2"))
-    jobs = taken(agenda, 9)[7:]
+    queue = make_queue(plan("--trials", "2"))
+    jobs = take(queue, 9)[7:]
     assert [(record.published, until) for record, until in jobs] == [(False, RUNG)] * 2
     assert len({record.candidate for record, _ in jobs}) == 2
 
 
 def test_without_a_rule_proposals_run_to_the_budget(plan):
-    assert taken(make_trial_queue(plan("--trials", "1", "--stopping", "none")), 8)[7][1] == BUDGET
+    assert take(make_queue(plan("--trials", "1", "--stopping", "none")), 8)[7][1] == BUDGET
 
 
 def test_what_has_ended_is_not_trained_again(plan):
-    agenda = make_trial_queue(plan())
-    for record, until in taken(agenda, 7):
-        agenda.recorder.on_start(record.key)
-        end(agenda, record, until)
-    assert not agenda.waiting()
-    assert agenda.outcome() == ""
-    assert not make_trial_queue(plan()).waiting()
+    queue = make_queue(plan())
+    for record, until in take(queue, 7):
+        queue.recorder.on_start(record.key)
+        end(queue, record, until)
+    assert not queue.has_work()
+    assert queue.outcome() == ""
+    assert not make_queue(plan()).has_work()
 
 
 def test_trials_are_numbered_as_they_begin_and_read_in_that_order(plan):
-    agenda = make_trial_queue(plan("--trials", "2"))
-    for record, _ in taken(agenda, 9):
-        agenda.recorder.on_start(record.key)
-    again = make_trial_queue(plan("--trials", "2")).recorder.records
+    queue = make_queue(plan("--trials", "2"))
+    for record, _ in take(queue, 9):
+        queue.recorder.on_start(record.key)
+    again = make_queue(plan("--trials", "2")).recorder.records
     assert [record.number for record in again.values()] == list(range(9))
-    assert list(again) == list(agenda.recorder.records)
+    assert list(again) == list(queue.recorder.records)
 
 
 def test_a_paused_trial_is_promoted_after_a_restart(plan):
-    agenda = make_trial_queue(plan("--trials", "3"))
-    for place, (record, until) in enumerate(taken(agenda, 10)):
-        end(agenda, record, until, top1=80.0 + place)
-    record, until = make_trial_queue(plan("--trials", "3")).next()
+    queue = make_queue(plan("--trials", "3"))
+    for place, (record, until) in enumerate(take(queue, 10)):
+        end(queue, record, until, top1=80.0 + place)
+    record, until = make_queue(plan("--trials", "3")).next_trial()
     assert (record.number, record.status, record.epoch, until) == (9, "paused", RUNG, 6)
 
 
@@ -113,29 +110,27 @@ def test_a_trial_that_reached_its_rung_before_an_interrupt_has_paused(plan, epoc
     asked = plan("--trials", "3")
     record = asked.trial(next(c for c in asked.space if c not in asked.candidates), seed=0)
     interrupted(asked, record, epochs)
-    assert make_trial_queue(asked).recorder.records[record.key].status == status
+    assert make_queue(asked).recorder.records[record.key].status == status
     assert asked.study.trials()["status"].tolist() == [status]  # the study says so too
 
 
 def test_an_interrupted_trial_that_no_rung_stops_goes_on_from_its_rung(plan):
     asked = plan()
     interrupted(asked, asked.trial(asked.candidates[3], seed=0), RUNG)
-    record, until = make_trial_queue(asked).next()
+    record, until = make_queue(asked).next_trial()
     assert (record.candidate, record.epoch, until) == (str(asked.candidates[3]), RUNG, BUDGET)
 
 
 def test_published_candidates_are_exempt_unless_they_may_be_stopped(plan):
-    asked, hard = plan(), plan("--stop-published")
-    assert exempt_candidates(asked) == set(map(str, asked.candidates))
-    assert exempt_candidates(hard) == set()
-    assert make_trial_queue(hard).next()[1] == RUNG
+    assert make_queue(plan()).next_trial()[1] == BUDGET
+    assert make_queue(plan("--stop-published")).next_trial()[1] == RUNG
 
 
 @pytest.mark.parametrize(("cost", "column"), [("params", 0), ("flops", 1)])
 def test_costs_of_the_objective_are_those_of_the_points(plan, tmp_path, cost, column):
-    (tmp_path / "mine.py").write_text(OWN)
-    asked = plan("--trials", "1", "--objective", f"top1,{cost}", space=str(tmp_path / "mine.py"))
-    search, counts = make_search(asked), count_all([*asked.space, *asked.candidates], *asked.shape())
+    asked = plan("--trials", "1", "--objective", f"top1,{cost}", space=write_space(tmp_path))
+    search = make_search(asked)
+    counts = count_all([*asked.space, *asked.candidates], *asked.input_shape())
     assert search.rungs.costs == {str(candidate): sizes[column] for candidate, sizes in counts.items()}
     assert search.pool.space.costs.tolist() == [search.rungs.costs[candidate] for candidate in search.pool.candidates]
 
@@ -155,25 +150,25 @@ def test_a_race_is_run_over_the_whole_space_and_to_the_budget(plan):
 
 
 def test_a_budget_ends_a_study_and_says_so(plan):
-    agenda = make_trial_queue(plan("--budget", "30epochs"))
-    assert [job and job[1] for job in taken(agenda, 3)] == [BUDGET, BUDGET, None]
-    assert agenda.outcome() == "the budget of 30 epochs allows no further trial"
+    queue = make_queue(plan("--budget", "30epochs"))
+    assert [job and job[1] for job in take(queue, 3)] == [BUDGET, BUDGET, None]
+    assert queue.outcome() == "the budget of 30 epochs allows no further trial"
 
 
 def test_a_trial_whose_process_died_is_next_at_once_and_three_times_without_an_epoch_is_too_often(plan):
-    agenda = make_trial_queue(plan())
-    taken(agenda, 2)
-    first, other = list(agenda.recorder.records.values())[:2]
+    queue = make_queue(plan())
+    take(queue, 2)
+    first, other = list(queue.recorder.records.values())[:2]
     for _ in range(2):
-        agenda.over(first)
-        agenda.recorder.on_process_death(first.key, "its process died")
-        assert agenda.next()[0].key == first.key
-    report(agenda, first, 1)
+        queue.on_trial_end(first)
+        queue.recorder.on_process_death(first.key, "its process died")
+        assert queue.next_trial()[0].key == first.key
+    report(queue, first, 1)
     for deaths in range(3):
-        agenda.over(first)
-        agenda.recorder.on_process_death(first.key, "its process died")
-        assert agenda.recorder.records[first.key].epoch == 1
-        assert (agenda.next()[0].key == first.key) == (deaths < 2)
-    failed = agenda.recorder.records[first.key]
+        queue.on_trial_end(first)
+        queue.recorder.on_process_death(first.key, "its process died")
+        assert queue.recorder.records[first.key].epoch == 1
+        assert (queue.next_trial()[0].key == first.key) == (deaths < 2)
+    failed = queue.recorder.records[first.key]
     assert (failed.status, failed.error) == ("failed", "its process died 3 times")
-    assert agenda.recorder.records[other.key].status == "running"
+    assert queue.recorder.records[other.key].status == "running"

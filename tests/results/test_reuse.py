@@ -2,8 +2,6 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrate import parser
-from orchestrator.plan import make_plan
 from results.records import TrialRecord
 from results.reuse import import_trials
 from results.store import Study
@@ -94,30 +92,3 @@ def test_a_done_trial_brings_no_checkpoints(study, other):
     checkpoint.write("trainer.json", b"{}")
     assert import_trials(study, counterpart) == 1
     assert (study.folder / "checkpoints").folders() == []
-
-
-def plan(*arguments):
-    return make_plan(parser().parse_args(["--space", "heads", *arguments]))
-
-
-def own(plan, placement, seed=0):
-    """What a plan makes of another study's trial."""
-    return plan.own(trial_record(placement, seed, study="other", published=False))
-
-
-def test_a_plan_wants_its_candidates_and_seeds():
-    mine = own(plan(), "dwconv-cska-attn-attn")
-    assert (mine.study, mine.published, mine.budget) == ("heads", True, 12)
-    assert own(plan(), "dwconv-cska-attn-attn", seed=1) is None
-    assert own(plan("--seeds", "2"), "dwconv-cska-attn-attn", seed=1).seed == 1
-
-
-def test_a_plan_wants_nothing_outside_of_its_space():
-    assert own(plan(), "ska-ska-ska-ska") is None
-    assert own(plan(), "dwconv-mine-attn-attn") is None
-
-
-def test_a_plan_wants_one_seed_of_what_may_be_proposed():
-    placement = make_plan(parser().parse_args(["--space", "placement", "--seeds", "2"]))
-    assert own(placement, "ska-ska-ska-ska").published is False
-    assert own(placement, "ska-ska-ska-ska", seed=1) is None

@@ -1,68 +1,43 @@
-"""`orchestrate.py` with two fake trials that misbehave at epoch 2: `fake_driver.py KEPT HOW,HOW --space placement`.
+"""`orchestrate.py` with two fake trials that may stall: `python -m tests.support.fake_driver KEPT HOW,HOW --space ...`.
 
-HOW: `well`, `once` (hangs there the first time), `always` (hangs there every time); the baseline's first.
-A third one, `report`, wants tables.
+HOW is `well`, `once` or `always`: how often the trial stalls in its second epoch; the baseline's comes first. A third
+word, `report`, asks for the report, which is left out otherwise.
 """
 
+import argparse
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
-from ray import tune
-
 import orchestrate
 import results.report.write_report
-from orchestrator import ray_trials as cluster
-from orchestrator.plan import make_plan
-from orchestrator.trial_rows import tune_result
+from orchestrator import make_plan
+from orchestrator.plan import StudyPlan
+from orchestrator.ray_environment import configure_ray
 from results.report.updater import ReportUpdater
-from tests.support.reports import make_report
 
-KEPT = Path(sys.argv[1])  # a file a trial with its epochs, as checkpoints would be; `log` says what was begun
-HOW = sys.argv[2].split(",")
-EPOCH, FOR_EVER = 0.2, 300.0  # seconds
+make_whole_plan = make_plan.make_plan
 
 
-class FakeTrial(tune.Trainable):
-    """Goes on from the epochs that were kept."""
-
-    def setup(self, config):
-        self.task = config["task"]
-        self.kept = KEPT / self.task.key
-        self.epoch = int(self.kept.read_text()) if self.kept.exists() else 0
-
-    def step(self):
-        self.epoch += 1
-        with (KEPT / "log").open("a") as log:
-            log.write(f"{self.task.candidate} {self.epoch}\n")
-        hung, how = self.kept.with_suffix(".hung"), HOW[not str(self.task.candidate).endswith("attn-attn")]
-        if self.epoch == 2 and (how == "always" or (how == "once" and not hung.exists())):
-            hung.touch()
-            time.sleep(FOR_EVER)
-        time.sleep(EPOCH)
-        self.kept.write_text(str(self.epoch))
-        top1s = [50.0 + epoch for epoch in range(1, self.epoch + 1)]
-        report = make_report(top1s, epoch_seconds=EPOCH, finished=self.epoch == self.task.until)
-        return tune_result(report, self.task)
-
-
-def two_candidates(args):
+def plan_two_candidates(args: argparse.Namespace) -> StudyPlan:
     """The plan with the first published candidate and the last."""
-    plan = make_plan(args)
+    plan = make_whole_plan(args)
     return replace(plan, candidates=[plan.candidates[0], plan.candidates[-1]])
 
 
-def no_costs(self):
-    raise RuntimeError("trials are fake")
+def main(folder: Path, words: list[str], arguments: list[str]) -> int:
+    configure_ray(joining=False)
+    from tests.support.fake_trial import FakeBehaviour, fake_the_training
+
+    candidates = ["caformer_micro-dwconv-dwconv-attn-attn", "caformer_micro-dwconv-dwconv-attn-cska"]
+    stalls = {candidate: word for candidate, word in zip(candidates, words, strict=False) if word != "well"}
+    fake_the_training(FakeBehaviour(folder=folder, budget=3, epoch_seconds=0.2, stalls=stalls))
+    make_plan.make_plan = plan_two_candidates
+    ReportUpdater.changed = lambda self: None
+    if "report" not in words:
+        results.report.write_report.write_report = lambda study: "no report"
+    return orchestrate.main(arguments)
 
 
 if __name__ == "__main__":
-    cluster.TuneTrial = FakeTrial
-    cluster.tune.with_parameters = lambda trainable, **parameters: trainable  # their processes import no torch
-    cluster.Cluster.device = no_costs
-    ReportUpdater.changed = lambda self: None
-    if "report" not in HOW:
-        results.report.write_report.write_report = lambda study: "no report"
-    orchestrate.make_plan = two_candidates
-    sys.exit(orchestrate.main(sys.argv[3:]))
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2].split(","), sys.argv[3:]))

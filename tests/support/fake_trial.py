@@ -1,0 +1,98 @@
+"""A trial that counts epochs instead of training them, for tests that run real Ray."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+from zlib import crc32
+
+import ray
+from ray import tune
+
+from orchestrator import ray_trials, study_run
+from orchestrator.trial_rows import tune_result
+from tests.support.reports import make_report
+from trainers.trial_task import TrialTask
+
+
+@dataclass(frozen=True, kw_only=True)
+class FakeBehaviour:
+    """What fake trials do. In `folder` each trial keeps its number of epochs, as real ones keep checkpoints."""
+
+    folder: Path
+    budget: int  # epochs of a whole trial
+    epoch_seconds: float
+    stalls: Mapping[str, Literal["once", "always"]] = field(default_factory=dict)  # by candidate, in its second epoch
+
+
+class BegunEpoch(NamedTuple):
+    """An epoch that a fake trial began to train, and where."""
+
+    key: str
+    candidate: str
+    epoch: int
+    node: str
+    process: int
+
+
+class FakeTrial(tune.Trainable):
+    """Continues from its kept epochs; those that were never reported come first, without training."""
+
+    def setup(self, config: dict[str, TrialTask], behaviour: FakeBehaviour) -> None:  # type: ignore[override]
+        self.task = config["task"]
+        self.behaviour = behaviour
+        self.node = ray.get_runtime_context().get_node_id()
+        self.file = behaviour.folder / self.task.key
+        self.epoch = self.task.reported_epochs
+
+    def step(self) -> dict[str, Any]:
+        kept_epochs = int(self.file.read_text()) if self.file.exists() else 0
+        self.epoch += 1
+        if self.epoch > kept_epochs:
+            self._train()
+        level = 40 + crc32(str(self.task.candidate).encode()) % 2000 / 100
+        top1s = [level + 2 * epoch for epoch in range(1, self.epoch + 1)]
+        finished = self.epoch == self.behaviour.budget
+        report = make_report(top1s, epoch_seconds=self.behaviour.epoch_seconds, device=self.node, finished=finished)
+        return tune_result(report, self.task)
+
+    def _train(self) -> None:
+        with (self.behaviour.folder / "log").open("a") as log:
+            log.write(f"{self.task.key} {self.task.candidate} {self.epoch} {self.node} {os.getpid()}\n")
+        if self.epoch == 2:
+            self._stall()
+        time.sleep(self.behaviour.epoch_seconds)
+        part = self.file.with_name(f"{self.file.name}.part")
+        part.write_text(str(self.epoch))
+        part.replace(self.file)
+
+    def _stall(self) -> None:
+        how = self.behaviour.stalls.get(str(self.task.candidate))
+        mark = self.file.with_name(f"{self.file.name}.stalled")
+        if how == "always" or (how == "once" and not mark.exists()):
+            mark.touch()
+            time.sleep(300)
+
+
+def make_fake_trainable(behaviour: FakeBehaviour) -> Any:
+    """What takes the place of `ray_trials.make_trainable(setup)`."""
+    return tune.with_parameters(FakeTrial, behaviour=behaviour)
+
+
+def fake_the_training(behaviour: FakeBehaviour) -> None:
+    """Let this process train fake trials and measure no costs."""
+    ray_trials.make_trainable = lambda setup: make_fake_trainable(behaviour)
+    study_run.measure_costs = lambda plan, cluster, candidates: []
+
+
+def begun_epochs(folder: Path) -> list[BegunEpoch]:
+    """The epochs that the fake trials of a folder began to train, in order."""
+    log = folder / "log"
+    if not log.exists():
+        return []
+    lines = [line.split() for line in log.read_text().splitlines()]
+    return [BegunEpoch(key, name, int(epoch), node, int(process)) for key, name, epoch, node, process in lines]
