@@ -22,7 +22,9 @@ from storage.folder import Folder
 from trainers.metadata import CheckpointMetadata
 from trainers.trial_task import EpochMetrics
 
-MODEL, OPTIMIZER, TRAINER = "model.safetensors", "optimizer.safetensors", "trainer.json"
+MODEL = "model.safetensors"
+OPTIMIZER = "optimizer.safetensors"
+TRAINER = "trainer.json"
 # What a file that is not as it was written may raise.
 DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError)
 
@@ -51,9 +53,10 @@ def save_checkpoint(folder: Folder, checkpoint: Checkpoint, *, keep: int) -> Non
     target.make()
     optimizer_tensors, optimizer_rest = _split_optimizer(checkpoint.optimizer)
     model_tensors = {name: tensor.contiguous() for name, tensor in checkpoint.model.items()}
-    contents = {MODEL: save(model_tensors), OPTIMIZER: save(optimizer_tensors)}
-    for name, content in contents.items():
-        target.write(name, content)
+    model = save(model_tensors)
+    optimizer = save(optimizer_tensors)
+    target.write(MODEL, model)
+    target.write(OPTIMIZER, optimizer)
     description = {
         "identity": checkpoint.metadata.identity,
         "origin": asdict(checkpoint.metadata),
@@ -61,7 +64,7 @@ def save_checkpoint(folder: Folder, checkpoint: Checkpoint, *, keep: int) -> Non
         "scaler": checkpoint.scaler,
         "test_top1": checkpoint.test_top1,
         "optimizer": optimizer_rest,
-        "digests": {name: digest(content) for name, content in contents.items()},
+        "digests": {MODEL: digest(model), OPTIMIZER: digest(optimizer)},
     }
     target.write(TRAINER, json.dumps(description).encode())
     names = _epoch_names(folder)
@@ -90,15 +93,17 @@ def load_checkpoint(folder: Folder, device: torch.device) -> Checkpoint | None:
         source = folder / name
         try:
             description = json.loads(source.read(TRAINER))
-            contents = {file: source.read(file) for file in (MODEL, OPTIMIZER)}
-            is_intact = all(digest(content) == description["digests"][file] for file, content in contents.items())
+            digests = description["digests"]
+            model = source.read(MODEL)
+            optimizer = source.read(OPTIMIZER)
+            is_intact = digest(model) == digests[MODEL] and digest(optimizer) == digests[OPTIMIZER]
         except (OSError, ValueError, KeyError, TypeError) as error:
             store_is_away = folder.path is None and isinstance(error, OSError)
             if store_is_away and not isinstance(error, FileNotFoundError):
                 raise
             continue
         if is_intact:
-            return _parse(source, description, contents, device)
+            return _parse(source, description, model, optimizer, device)
     return None
 
 
@@ -128,15 +133,16 @@ def _epoch_names(folder: Folder) -> list[str]:
     return [name for name in folder.folders() if re.fullmatch(r"epoch-\d{4}", name)]
 
 
-def _parse(source: Folder, description: Any, contents: dict[str, bytes], device: torch.device) -> Checkpoint:
+def _parse(source: Folder, description: Any, model: bytes, optimizer: bytes, device: torch.device) -> Checkpoint:
+    """The checkpoint in `source`, from its three files."""
     try:
-        model = load(contents[MODEL])
+        model_tensors = load(model)
         checkpoint = Checkpoint(
             metadata=_parse_metadata(description["origin"]),
             history=tuple(EpochMetrics(**epoch) for epoch in description["history"]),
-            model={name: tensor.to(device) for name, tensor in model.items()},
+            model={name: tensor.to(device) for name, tensor in model_tensors.items()},
             # The optimizer moves its state itself, and leaves step counters on the CPU, where reading them is free.
-            optimizer=_join_optimizer(load(contents[OPTIMIZER]), description["optimizer"]),
+            optimizer=_join_optimizer(load(optimizer), description["optimizer"]),
             scaler=description["scaler"],
             test_top1=description.get("test_top1"),
         )

@@ -21,9 +21,6 @@ from trainers.failures import failure_from
 from trainers.rank_context import RankContext
 from trainers.trial_task import Failure, TrialReport
 
-COLLECTIVE_TIMEOUT = timedelta(hours=1)  # others wait while rank 0 writes to a store that may be away for a while
-GRACE_SECONDS = 2.0  # after a failure, in which other ranks may report what caused it
-
 TrainRank = Callable[[RankContext], Iterator[TrialReport]]
 
 
@@ -90,14 +87,15 @@ def _end(process: Any) -> Failure | None:
     return Failure("process died", f"{process.name} died with exit code {process.exitcode}")
 
 
-def _find_cause(first: _RankFailure, processes: dict[Any, Any]) -> Failure:
+def _find_cause(first: _RankFailure, processes: dict[Any, Any], grace_seconds: float = 2.0) -> Failure:
     """One rank's failure breaks the connections of the others: find the failure that came first.
 
-    A death comes before everything else, then too little memory, bad input and other errors.
+    The others may report for `grace_seconds`. A death comes before everything else, then too little memory, a full
+    disk, bad input and other errors.
     """
     started = list(processes.values())
     failures = [first]
-    deadline = time.monotonic() + GRACE_SECONDS
+    deadline = time.monotonic() + grace_seconds
     while processes:
         ready = _wait(processes, max(0.0, deadline - time.monotonic()))
         if not ready:
@@ -134,7 +132,7 @@ def _run_rank(train: TrainRank, context: RankContext, device: str, meeting: str,
             init_method=meeting,
             rank=context.rank,
             world_size=context.size,
-            timeout=COLLECTIVE_TIMEOUT,
+            timeout=timedelta(hours=1),  # rank 0 may wait long for the object store that it saves to
         )
         for report in train(context):
             if context.rank == 0:

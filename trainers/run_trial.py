@@ -20,14 +20,12 @@ from trainers.rank_context import RankContext
 from trainers.trainer import Trainer
 from trainers.trial_task import Failure, TrainingSetup, TrialReport, TrialTask
 
-MOST_DEATHS = 3  # of ranks, without a completed epoch between them
 
-
-def run_trial(task: TrialTask, setup: TrainingSetup) -> Iterator[TrialReport | Failure]:
+def run_trial(task: TrialTask, setup: TrainingSetup, *, max_rank_deaths: int = 3) -> Iterator[TrialReport | Failure]:
     """Train `task` and yield a report after every epoch; at most one Failure, which comes last.
 
     A trial that needs more memory than there is continues from its checkpoint with half the micro-batch. A trial whose
-    rank died continues from its checkpoint as it was, up to two times without a completed epoch in between.
+    rank died continues from its checkpoint as it was; after `max_rank_deaths` deaths without an epoch it has failed.
     """
     micro_batch: int | None = None
     deaths = 0
@@ -45,15 +43,12 @@ def run_trial(task: TrialTask, setup: TrainingSetup) -> Iterator[TrialReport | F
                 note = None
         if failure is None:
             return
-        if failure.kind == "memory":
-            tried = _images_per_pass(setup, micro_batch)
-            micro_batch = tried // 2
-            if micro_batch < _smallest_micro_batch(setup):
-                yield failure
-                return
+        images = _images_per_pass(setup, micro_batch)
+        if failure.kind == "memory" and images // 2 >= _smallest_micro_batch(setup):
+            micro_batch = images // 2
             passes = math.ceil(_images_per_rank(setup) / micro_batch)
-            note = f"{tried} images at a time do not fit into memory: goes on with {micro_batch} x {passes}"
-        elif failure.kind == "process died" and deaths + 1 < MOST_DEATHS:
+            note = f"{images} images at a time do not fit into memory: goes on with {micro_batch} x {passes}"
+        elif failure.kind == "process died" and deaths + 1 < max_rank_deaths:
             deaths += 1
             note = f"{failure.message}; went on from the last checkpoint"
         else:

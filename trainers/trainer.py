@@ -52,11 +52,7 @@ class Trainer:
         self.rank_context = rank_context or RankContext()
         self.device = self.rank_context.device(setup.resources.device)
         self.loader = make_batch_loader(
-            setup.data,
-            recipe,
-            device=self.device,
-            rank_context=self.rank_context,
-            workers=setup.resources.workers,
+            setup.data, recipe, device=self.device, rank_context=self.rank_context, workers=setup.resources.workers
         )
         self.micro_batches = self.rank_context.micro_batches(
             self.loader.batch_size, micro_batch or recipe.micro(self.device.type)
@@ -64,7 +60,7 @@ class Trainer:
         self.images_per_rank = sum(len(positions) for positions in self.micro_batches)  # of an optimizer step
         self.metadata = describe_training(candidate, seed, setup, self.loader)
 
-        torch.manual_seed(self._epoch_seed(0))
+        torch.manual_seed(epoch_seed(seed, 0))
         self.training_model = TrainingModel(candidate, setup, device=self.device, rank_context=self.rank_context)
         self.model = self.training_model.module
         self.optimizer = Optimizer(self.model, recipe, device=self.device, steps_per_epoch=self.loader.steps)
@@ -139,7 +135,7 @@ class Trainer:
         """
         only_new = epoch < self.recipe.mixers_first
         self.training_model.train_only(self.training_model.new_parameters if only_new else set())
-        batches = self.loader.train_batches(self.micro_batches, self._epoch_seed(epoch + 1))
+        batches = self.loader.train_batches(self.micro_batches, epoch_seed(self.seed, epoch + 1))
         self.model.train()
         total_loss = torch.zeros((), device=self.device)
         for step in range(self.loader.steps):
@@ -158,10 +154,6 @@ class Trainer:
             device=self.device,
             rank_context=self.rank_context,
         )
-
-    def _epoch_seed(self, epoch: int) -> int:
-        """The seed of the weights (epoch 0) or of the draws in the epoch of that number, from 1."""
-        return self.seed * 1_000_003 + epoch
 
     def _save(self) -> None:
         if self.folder and self.rank_context.rank == 0:
@@ -186,6 +178,11 @@ class Trainer:
         load_state(self.model, self.optimizer, checkpoint, folder)
         self.history = list(checkpoint.history)
         self.test_top1 = checkpoint.test_top1
+
+
+def epoch_seed(seed: int, epoch: int) -> int:
+    """The seed of all draws in an epoch, from 1, or of the initial weights (epoch 0), in a training with `seed`."""
+    return seed * 1_000_003 + epoch
 
 
 def load_state(model: nn.Module, optimizer: Optimizer, checkpoint: Checkpoint, folder: Folder) -> None:

@@ -11,8 +11,6 @@ from pathlib import Path
 from searchspace import user_space
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("searchspace", "trainers")
-WITHOUT_EFFECT = ("trainers/__main__.py", "trainers/export/")  # these load and export what was trained
 
 
 def code() -> str:
@@ -26,10 +24,13 @@ def code() -> str:
 
 @cache
 def _statements() -> str:
-    files = sorted(file for room in ROOMS for file in (ROOT / room).rglob("*.py"))
-    names = [file.relative_to(ROOT).as_posix() for file in files]
-    trained_by = [name for name in names if not name.startswith(WITHOUT_EFFECT)]
-    return "\n".join(f"{name} {statements((ROOT / name).read_text())}" for name in trained_by)
+    """The statements of all modules that decide what a trial trains, with the modules' names."""
+    lines = []
+    for file in sorted([*(ROOT / "searchspace").rglob("*.py"), *(ROOT / "trainers").rglob("*.py")]):
+        name = file.relative_to(ROOT).as_posix()
+        if not name.startswith(("trainers/__main__.py", "trainers/export/")):  # those use what was trained
+            lines.append(f"{name} {statements(file.read_text())}")
+    return "\n".join(lines)
 
 
 def statements(source: str) -> str:
