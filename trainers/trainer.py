@@ -172,9 +172,7 @@ class Trainer:
         checkpoint = load_checkpoint(folder, self.device)
         if checkpoint is None:
             return
-        found = checkpoint.metadata.identity
-        if found != self.metadata.identity:
-            raise ValueError(f"{folder} holds checkpoints of {found}, expected {self.metadata.identity}")
+        require_same_trial(checkpoint.metadata, self.metadata, folder)
         load_state(self.model, self.optimizer, checkpoint, folder)
         self.history = list(checkpoint.history)
         self.test_top1 = checkpoint.test_top1
@@ -183,6 +181,12 @@ class Trainer:
 def epoch_seed(seed: int, epoch: int) -> int:
     """The seed of all draws in an epoch, from 1, or of the initial weights (epoch 0), in a training with `seed`."""
     return seed * 1_000_003 + epoch
+
+
+def require_same_trial(found: CheckpointMetadata, expected: CheckpointMetadata, folder: Folder) -> None:
+    """ValueError if the checkpoints in `folder` are of another trial."""
+    if found.identity != expected.identity:
+        raise ValueError(f"{folder} holds checkpoints of {found.identity}, expected {expected.identity}")
 
 
 def load_state(model: nn.Module, optimizer: Optimizer, checkpoint: Checkpoint, folder: Folder) -> None:

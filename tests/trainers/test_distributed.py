@@ -1,5 +1,6 @@
 """Several ranks train as one does; ranks that fail or die. Real processes, gloo, on a CPU."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -16,9 +17,11 @@ from searchspace.candidate import Candidate
 from searchspace.user_space import VARIABLE, find_space
 from storage.folder import Folder
 from tests.support.paths import ROOT
+from tests.support.reports import make_report
 from tests.support.training import curve
 from tests.support.user_mixers import POOLING, mixers_forgotten
 from trainers.data.open_dataset import open_streamed
+from trainers.distributed import _listen, _RankFailure
 from trainers.resources import Resources
 from trainers.run_trial import run_trial
 from trainers.trial_task import Failure, TrainingSetup, TrialReport, TrialTask
@@ -66,6 +69,7 @@ def test_ranks_know_the_mixers_of_a_users_file(two, tmp_path, monkeypatch):
     assert report.ranks == 2
 
 
+@pytest.mark.slow
 def test_a_killed_rank_is_replaced_and_changes_nothing(alone, two):
     data = alone.data
     images = np.tile(data.train_images, (8, 1, 1, 1))
@@ -94,6 +98,7 @@ def test_ranks_that_die_again_and_again_are_given_up(two, monkeypatch):
     assert len(starts) == 3
 
 
+@pytest.mark.slow
 def test_what_a_rank_raises_is_a_failure_here(two):
     wrong = replace(two, recipe=replace(two.recipe, optimizer="nonsense"))
     (failure,) = run_trial(TASK, wrong)
@@ -102,6 +107,7 @@ def test_what_a_rank_raises_is_a_failure_here(two):
     assert not active_children()
 
 
+@pytest.mark.slow
 def test_an_image_that_cannot_be_decoded_is_named_by_ranks_as_by_one(two, tmp_path):
     for split in ("train", "val"):
         for label in "ab":
@@ -114,6 +120,54 @@ def test_an_image_that_cannot_be_decoded_is_named_by_ranks_as_by_one(two, tmp_pa
     assert "cannot be decoded: not an image" in failure.message
 
 
+class FakeProcess:
+    """A rank's process that has ended with this exit code."""
+
+    def __init__(self, exitcode):
+        self.exitcode = exitcode
+        self.name = "rank 1"
+
+    def join(self):
+        pass
+
+
+def heard(*ranks):
+    """What comes out of ranks that have each sent these messages and ended with this exit code."""
+    processes = {}
+    for exitcode, messages in ranks:
+        receiver, sender = multiprocessing.Pipe(duplex=False)
+        for message in messages:
+            sender.send(message)
+        sender.close()
+        processes[receiver] = FakeProcess(exitcode)
+    return list(_listen(processes))
+
+
+BROKEN = _RankFailure(Failure("error", "connection closed by peer"), is_consequence=True)
+WRONG = _RankFailure(Failure("input", "not an image"), is_consequence=False)
+FULL = _RankFailure(Failure("memory", "too little"), is_consequence=False)
+
+
+def test_reports_are_passed_on_until_all_ranks_have_ended():
+    report = make_report([90.0])
+    assert heard((0, [report, report]), (0, [])) == [report, report]
+
+
+def test_a_dead_rank_is_a_failure_of_its_own_kind():
+    assert heard((-9, [])) == [Failure("process died", "rank 1 died with exit code -9")]
+
+
+def test_a_lost_connection_is_no_cause_where_there_is_another():
+    assert heard((0, [BROKEN]), (0, [WRONG])) == [WRONG.failure]
+    assert heard((0, [BROKEN]), (-9, [])) == [Failure("process died", "rank 1 died with exit code -9")]
+    assert heard((0, [BROKEN]), (0, [BROKEN])) == [BROKEN.failure]
+
+
+def test_too_little_memory_comes_before_bad_input():
+    assert heard((0, [WRONG]), (0, [FULL])) == [FULL.failure]
+
+
+@pytest.mark.slow
 def test_no_rank_outlives_the_process_that_started_it(tmp_path):
     process = subprocess.Popen([sys.executable, __file__, str(tmp_path)], env={**os.environ, "PYTHONPATH": str(ROOT)})
     deadline = time.monotonic() + 60

@@ -36,6 +36,7 @@ def pictures(tmp_path):
     return tmp_path / "images"
 
 
+@pytest.mark.slow
 def test_the_recipe_of_the_ablations_from_training_to_timm(pictures, tmp_path, capsys):
     checkpoints, recipe, data = tmp_path / "checkpoints", ABLATION.cut(2), open_streamed(str(pictures))
     assert (data.num_train, data.num_test, len(data.classes)) == (16, 8, 8)
