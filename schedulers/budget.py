@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
-from schedulers.search import Job, TrialName, Trials
+from schedulers.search import ActiveJobs, Job, TrialName, Trials
 
 Unit = Literal["h", "epochs", "trials"]
 
@@ -49,7 +48,7 @@ class BudgetAccount:
     budget: Budget | None = None
     began: float = field(default_factory=time.monotonic)  # seconds of the monotonic clock
 
-    def allows(self, job: Job, trials: Trials, active_jobs: Mapping[TrialName, Job]) -> bool:
+    def allows(self, job: Job, trials: Trials, active_jobs: ActiveJobs) -> bool:
         """Whether the job fits, given what was spent and what the active jobs will spend.
 
         Epochs that another study trained cost nothing.
@@ -67,7 +66,7 @@ class BudgetAccount:
         return self.budget.allows(hours=hours, epochs=spent_epochs, trials=begun_trials)
 
 
-def _epochs_by_trial(job: Job, trials: Trials, active_jobs: Mapping[TrialName, Job]) -> dict[TrialName, int]:
+def _epochs_by_trial(job: Job, trials: Trials, active_jobs: ActiveJobs) -> dict[TrialName, int]:
     """The epochs that each trial will have once the job and all active jobs have ended."""
     epochs: dict[TrialName, int] = {}
     for name, trial in trials.items():

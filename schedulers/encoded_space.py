@@ -9,14 +9,18 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
 
 @dataclass(frozen=True, eq=False)
 class EncodedSpace:
     """All candidates of a space, numbered from 0, with their levels on each axis and optionally their costs."""
 
-    levels: NDArray[np.int64]  # (candidates, axes)
+    levels: Ints  # (candidates, axes)
     ordinal: tuple[bool, ...]  # by axis: whether its levels have an order (head counts) or not (mixers)
-    costs: NDArray[np.float64] | None = None  # (candidates,), lower is better; None: top-1 is the only objective
+    costs: Floats | None = None  # (candidates,), lower is better; None: top-1 is the only objective
 
     def __len__(self) -> int:
         return len(self.levels)
@@ -44,16 +48,16 @@ class Observation:
     seeds: int = 1  # number of seeds of which the value is the mean
 
 
+Observations = Sequence[Observation]  # in the order in which the candidates were proposed
+
+
 class Sampler(Protocol):
     """Proposes candidates. Its answers depend on its arguments and its seed alone, so a restart changes nothing."""
 
-    def propose(self, space: EncodedSpace, observations: Sequence[Observation]) -> int | None:
-        """The index of a candidate not yet observed, or None if there is none left.
-
-        The observations are in the order in which their candidates were proposed.
-        """
+    def propose(self, space: EncodedSpace, observations: Observations) -> int | None:
+        """The index of a candidate not yet observed, or None if there is none left."""
         ...
 
-    def recommend(self, space: EncodedSpace, observations: Sequence[Observation]) -> int:
+    def recommend(self, space: EncodedSpace, observations: Observations) -> int:
         """The index of the candidate judged best. Raises ValueError before any observation has a top-1."""
         ...

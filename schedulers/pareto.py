@@ -7,10 +7,8 @@ neither dominates nor is dominated.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+from schedulers.encoded_space import Bools, Floats, Ints
 
 
 def dominance(scores: Floats) -> Bools:
@@ -24,7 +22,7 @@ def dominated(scores: Floats) -> Bools:
     return np.asarray(dominance(scores).any(axis=0))
 
 
-def layers(scores: Floats) -> NDArray[np.int64]:
+def layers(scores: Floats) -> Ints:
     """(rows,): 0 for the Pareto front, 1 for the front of what remains without it, and so on.
 
     Of equal rows the first counts as better, so each layer contains a row of scores only once.

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from schedulers.encoded_space import EncodedSpace
+from schedulers.encoded_space import EncodedSpace, Floats, Ints
 from schedulers.race_prior import RaceCovariance, axis_distances, learn_prior
-from schedulers.race_seeds import Floats, Ints, SeedMeans
+from schedulers.race_seeds import SeedMeans
 from schedulers.samplers.gp_posterior import ObservedMean, Posterior
 
 
@@ -25,15 +25,17 @@ class JointPosterior:
 
     def difference_variances(self, leader: int) -> Floats:
         """(m,): variances of the differences to the leader."""
-        diagonal = np.diagonal(self.covariance)
-        variances = diagonal + self.covariance[leader, leader] - 2 * self.covariance[leader]
+        own_variances = np.diagonal(self.covariance)
+        with_leader = self.covariance[leader]
+        variances = own_variances + with_leader[leader] - 2 * with_leader
         return np.clip(variances, 1e-12, None)
 
     def tie_densities(self, leader: int, variances: Floats) -> Floats:
         """(m,): density of a tie with the leader relative to the largest, given the variances of the differences."""
         lead = self.mean[leader] - self.mean
         freedom = self.degrees_of_freedom
-        return (1 + lead**2 / variances / freedom) ** (-(freedom + 1) / 2)
+        exponent = -(freedom + 1) / 2
+        return (1 + lead**2 / variances / freedom) ** exponent
 
     def doubts(self, leader: int, relevant: float = 2.0) -> Floats:
         """(m,): odds of a tie with the leader against a difference of about `relevant` seed standard deviations.
@@ -58,9 +60,9 @@ class RaceModel:
     def __init__(
         self, space: EncodedSpace, seeds: SeedMeans, *, max_candidates: int = 256, max_fitted: int = 150
     ) -> None:
-        selected = np.unique(np.linspace(0, len(seeds.candidates) - 1, max_fitted).astype(int))
-        by_mean = np.argsort(seeds.means, kind="stable")[selected]
-        fitted = seeds.subset(by_mean)
+        by_mean = np.argsort(seeds.means, kind="stable")
+        selected = np.linspace(0, len(by_mean) - 1, max_fitted).astype(int)
+        fitted = seeds.subset(by_mean[np.unique(selected)])
         self.space = space
         self.seeds = seeds
         self.prior = learn_prior(axis_distances(space, fitted.candidates, fitted.candidates), fitted)
@@ -70,7 +72,8 @@ class RaceModel:
 
     def posterior(self, running: Sequence[int] = ()) -> JointPosterior:
         """Given all runs. Trials that are `running` (one candidate each) reduce the variances, not the means."""
-        members = np.unique(np.concatenate([self.candidates, self.seeds.candidates, np.array(running, dtype=np.int64)]))
+        active = np.array(running, dtype=np.int64)
+        members = np.unique(np.concatenate([self.candidates, self.seeds.candidates, active]))
         process, mean = self._condition(members, self.seeds)
         for place in np.searchsorted(members, running).tolist():
             process.append(ObservedMean(place, seeds=1))
@@ -90,7 +93,9 @@ class RaceModel:
         """The process over these candidates after the runs, and its means (members,) in percent."""
         covariance = RaceCovariance(self.space, members, self.prior, seeds.sd)
         places = np.searchsorted(members, seeds.candidates)
-        observed = [ObservedMean(int(place), int(count)) for place, count in zip(places, seeds.counts, strict=True)]
+        observed = []
+        for place, count in zip(places, seeds.counts, strict=True):
+            observed.append(ObservedMean(int(place), int(count)))
         process = Posterior(covariance, observed)
         centre = seeds.means.mean()
         known = np.ones(len(observed), dtype=bool)

@@ -8,8 +8,8 @@ from itertools import product
 
 import numpy as np
 
-from schedulers.encoded_space import EncodedSpace
-from schedulers.race_seeds import Floats, Ints, SeedMeans
+from schedulers.encoded_space import EncodedSpace, Floats, Ints
+from schedulers.race_seeds import SeedMeans
 
 LEVEL_VARIANCE = 100.0  # prior variance of the level that all candidates share, relative to that between them
 
@@ -24,8 +24,9 @@ class Prior:
 
     def covariance(self, distances: Floats) -> Floats:
         """Of candidates at such distances (in axes), without the level that they share."""
-        smooth = self.axis_correlation**distances
-        return self.variance * ((1 - self.own_share) * smooth + self.own_share * (distances == 0))
+        smooth = (1 - self.own_share) * self.axis_correlation**distances
+        own = self.own_share * (distances == 0)
+        return self.variance * (smooth + own)
 
 
 class RaceCovariance:
@@ -50,7 +51,10 @@ def axis_distances(space: EncodedSpace, a: Ints, b: Ints) -> Floats:
     for axis, ordinal in enumerate(space.ordinal):
         levels = space.levels[:, axis]
         difference = np.abs(levels[a, None] - levels[b])
-        distances += difference / max(np.ptp(levels), 1) if ordinal else difference != 0
+        if ordinal:
+            distances += difference / max(np.ptp(levels), 1)
+        else:
+            distances += difference != 0
     return distances
 
 
@@ -75,9 +79,9 @@ def learn_prior(
             priors.append(Prior(correlation, own_share, relative_variance * scale))
             covariances.append(relative_variance * scale * shape)
     noise = np.diag(seeds.sd**2 / seeds.counts)
-    losses = _negative_log_likelihoods(
-        np.array(covariances) + noise + LEVEL_VARIANCE * scale, seeds.means - seeds.means.mean(), scale
-    )
+    centred_means = seeds.means - seeds.means.mean()
+    noisy_covariances = np.array(covariances) + noise + LEVEL_VARIANCE * scale
+    losses = _negative_log_likelihoods(noisy_covariances, centred_means, scale)
     return priors[int(np.argmin(losses))]
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from schedulers.budget import BudgetAccount
 from schedulers.encoded_space import CandidatePool
 from schedulers.racing import Race
-from schedulers.search import Job, TrialName, Trials
+from schedulers.search import ActiveJobs, Job, TrialName, Trials
 
 
 @dataclass
@@ -22,7 +21,7 @@ class RaceSearch:
     account: BudgetAccount = field(default_factory=BudgetAccount)
     _out_of_budget: bool = field(default=False, init=False)  # whether the last job was refused for lack of budget
 
-    def next_job(self, trials: Trials, active_jobs: Mapping[TrialName, Job]) -> Job | None:
+    def next_job(self, trials: Trials, active_jobs: ActiveJobs) -> Job | None:
         """See Search. Interrupted trials go on first."""
         name = _interrupted(trials, active_jobs)
         if name is None:
@@ -63,7 +62,7 @@ class RaceSearch:
         return runs
 
 
-def _interrupted(trials: Trials, active_jobs: Collection[TrialName]) -> TrialName | None:
+def _interrupted(trials: Trials, active_jobs: ActiveJobs) -> TrialName | None:
     """The first trial that should be running but has no process."""
     for name, trial in trials.items():
         if trial.status == "running" and name not in active_jobs:
@@ -71,7 +70,7 @@ def _interrupted(trials: Trials, active_jobs: Collection[TrialName]) -> TrialNam
     return None
 
 
-def _next_seed(candidate: str, trials: Trials, active_jobs: Collection[TrialName]) -> TrialName:
+def _next_seed(candidate: str, trials: Trials, active_jobs: ActiveJobs) -> TrialName:
     """The lowest seed that was never run, or that an earlier search paused at a rung."""
     seed = 0
     while True:

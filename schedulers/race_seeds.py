@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from schedulers.encoded_space import Floats, Ints
+
 Runs = Mapping[int, Sequence[float]]  # top-1 in percent of each candidate's seeds; 0 for a run that diverged
 
 

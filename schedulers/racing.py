@@ -13,13 +13,13 @@ its neighbours alone, so a race can miss a good candidate among bad neighbours.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from schedulers.encoded_space import EncodedSpace
+from schedulers.encoded_space import Bools, EncodedSpace
 from schedulers.race_posterior import JointPosterior, RaceModel
 from schedulers.race_prior import axis_distances
 from schedulers.race_seeds import Runs, SeedMeans
@@ -76,7 +76,8 @@ class Race:
 
     def _state(self, posterior: JointPosterior, space: EncodedSpace, seeds: SeedMeans) -> RaceState:
         has_run = np.isin(posterior.candidates, seeds.candidates)
-        place = int(np.argmax(np.where(has_run, posterior.mean, -np.inf)))
+        means = np.where(has_run, posterior.mean, -np.inf)
+        place = int(np.argmax(means))
         leader = int(posterior.candidates[place])
         doubts = posterior.doubts(place)
         confidence = float(np.prod(1 - doubts))
@@ -94,19 +95,22 @@ class Race:
 
 def _initial_candidates(space: EncodedSpace) -> int:
     """How many candidates run once before the model is used: a quarter, but at least 3 and at most 32."""
-    quarter = 0.25 * len(space)
-    return int(np.ceil(min(max(3, min(quarter, 32)), len(space))))
+    quarter = math.ceil(len(space) / 4)
+    bounded = min(max(quarter, 3), 32)
+    return min(bounded, len(space))
 
 
 def _farthest(space: EncodedSpace, begun: set[int]) -> int:
     """The candidate farthest from all that have begun."""
     if not begun:
         return 0
-    distances = axis_distances(space, np.arange(len(space)), np.array(sorted(begun)))
-    return int(np.argmin((0.5**distances).sum(axis=1)))
+    everyone = np.arange(len(space))
+    distances = axis_distances(space, everyone, np.array(sorted(begun)))
+    closeness = (0.5**distances).sum(axis=1)
+    return int(np.argmin(closeness))
 
 
-def _most_informative(posterior: JointPosterior, racing: NDArray[np.bool_]) -> int:
+def _most_informative(posterior: JointPosterior, racing: Bools) -> int:
     """Place of the racing candidate whose next run leaves the least doubt about the leader, if no mean changes."""
     leader = int(np.argmax(posterior.mean))
     covariance = posterior.covariance

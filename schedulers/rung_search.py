@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from schedulers.budget import BudgetAccount
 from schedulers.encoded_space import CandidatePool, Observation, Sampler
 from schedulers.rungs import Curves, Rungs, comparable_top1
-from schedulers.search import Job, TrialName, Trials
+from schedulers.search import ActiveJobs, Job, TrialName, Trials
 
 
 @dataclass(kw_only=True)
@@ -32,7 +32,7 @@ class RungSearch:
     account: BudgetAccount = field(default_factory=BudgetAccount)
     _out_of_budget: bool = field(default=False, init=False)  # whether the last job was refused for lack of budget
 
-    def next_job(self, trials: Trials, active_jobs: Mapping[TrialName, Job]) -> Job | None:
+    def next_job(self, trials: Trials, active_jobs: ActiveJobs) -> Job | None:
         """See Search. In this order: interrupted trials, promotions, new trials, leftover budget."""
         job = self._interrupted(trials, active_jobs)
         if job is None:
@@ -74,7 +74,7 @@ class RungSearch:
                 observations.append(_observation(indices[candidate], seeds, candidate in unsuccessful))
         return observations
 
-    def _interrupted(self, trials: Trials, active_jobs: Collection[TrialName]) -> Job | None:
+    def _interrupted(self, trials: Trials, active_jobs: ActiveJobs) -> Job | None:
         """A trial that should be running but has no process, or that paused before its candidate became exempt."""
         for name, trial in trials.items():
             paused_but_exempt = trial.status == "paused" and name.candidate in self.exempt
@@ -82,7 +82,7 @@ class RungSearch:
                 return self._continue(name, len(trial.top1))
         return None
 
-    def _promotion(self, trials: Trials, active_jobs: Collection[TrialName]) -> Job | None:
+    def _promotion(self, trials: Trials, active_jobs: ActiveJobs) -> Job | None:
         paused = self._paused(trials, active_jobs)
         if not paused:
             return None
@@ -90,7 +90,7 @@ class RungSearch:
         name = self.rungs.promote(curves, paused)
         return None if name is None else self._continue(name, len(curves[name]))
 
-    def _resumption(self, trials: Trials, active_jobs: Collection[TrialName]) -> Job | None:
+    def _resumption(self, trials: Trials, active_jobs: ActiveJobs) -> Job | None:
         """With a budget, the best paused trial; without one, the leader, once no other job is active."""
         paused = self._paused(trials, active_jobs)
         if not paused:
@@ -128,7 +128,7 @@ class RungSearch:
                 proposed[name.candidate] = None
         return list(proposed)
 
-    def _paused(self, trials: Trials, active_jobs: Collection[TrialName]) -> list[TrialName]:
+    def _paused(self, trials: Trials, active_jobs: ActiveJobs) -> list[TrialName]:
         """Trials that may be promoted. Imported trials of candidates that were not required only serve to compare."""
         paused = []
         for name, trial in trials.items():
@@ -138,18 +138,26 @@ class RungSearch:
         return paused
 
     def _begin(self, candidate: str, seed: int) -> Job:
-        pause = self.rungs.levels[-1] if candidate in self.exempt else self.rungs.first_pause()
-        return Job(candidate, seed, until=pause)
+        until = self.rungs.first_pause()
+        if candidate in self.exempt:
+            until = self.rungs.levels[-1]
+        return Job(candidate, seed, until)
 
     def _continue(self, name: TrialName, epochs: int) -> Job:
         """The next job of a trial that has run so many epochs."""
-        pause = self.rungs.levels[-1] if name.candidate in self.exempt else self.rungs.next_pause(epochs)
-        return Job(name.candidate, name.seed, until=pause)
+        until = self.rungs.next_pause(epochs)
+        if name.candidate in self.exempt:
+            until = self.rungs.levels[-1]
+        return Job(name.candidate, name.seed, until)
 
 
 def _curves(trials: Trials) -> Curves:
     """The learning curves of all trials that neither diverged nor failed."""
-    return {name: trial.top1 for name, trial in trials.items() if trial.status not in ("diverged", "failed")}
+    curves = {}
+    for name, trial in trials.items():
+        if trial.status not in ("diverged", "failed"):
+            curves[name] = trial.top1
+    return curves
 
 
 def _observation(index: int, values: Sequence[float], unsuccessful: bool) -> Observation:

@@ -67,14 +67,16 @@ class Rungs:
 
     def previous_level(self, level: int) -> int:
         """The epoch of the rung below a level, or 0."""
-        return max((other for other in self.levels if other < level), default=0)
+        below = [other for other in self.levels if other < level]
+        return max(below, default=0)
 
     def scores_at(self, curves: Curves, level: int) -> dict[TrialName, float]:
         """What a rung compares, in percent: the mean top-1 since the rung before; at the budget, the last epoch's.
 
         Only for the trials that have reached the level.
         """
-        first_epoch = level - 1 if level == self.levels[-1] else self.previous_level(level)
+        is_budget = level == self.levels[-1]
+        first_epoch = level - 1 if is_budget else self.previous_level(level)
         scores = {}
         for name, curve in curves.items():
             if len(curve) >= level:
@@ -85,10 +87,12 @@ class Rungs:
         """Trials from best to worst; of equals, the one that began first."""
         if not self.costs:
             return sorted(scores, key=lambda name: -scores[name])
-        objectives = [(score, -self.costs[name.candidate]) for name, score in scores.items()]
-        layer_numbers = pareto.layers(np.array(objectives, dtype=float).reshape(-1, 2))
-        layer = dict(zip(scores, layer_numbers.tolist(), strict=True))
-        return sorted(scores, key=lambda name: (layer[name], -scores[name]))
+        names = list(scores)
+        objectives = np.empty((len(names), 2))
+        for row, name in enumerate(names):
+            objectives[row] = scores[name], -self.costs[name.candidate]
+        layer = dict(zip(names, pareto.layers(objectives), strict=True))
+        return sorted(names, key=lambda name: (layer[name], -scores[name]))
 
     def noise(self, curves: Curves, level: int) -> float:
         """Standard deviation, in points, of a difference between two trials at a rung.
@@ -107,13 +111,17 @@ class Rungs:
         for seeds in by_candidate.values():
             mean = np.mean(seeds)
             residuals.extend(float(score - mean) for score in seeds)
-        return float(np.sqrt(2 * np.sum(np.square(residuals)) / degrees_of_freedom))
+        variance = np.sum(np.square(residuals)) / degrees_of_freedom
+        return float(np.sqrt(2 * variance))
 
     def _noise_within_curves(self, curves: Curves, level: int) -> float:
         """The same from second differences around the rung, less what is common to all curves."""
         if level < 2:
             return 0.0
-        windows = [curve[level - 2 : level + 1] for curve in curves.values() if len(curve) > level]
+        windows = []
+        for curve in curves.values():
+            if len(curve) > level:
+                windows.append(curve[level - 2 : level + 1])
         if len(windows) < MIN_SAMPLES:
             return 0.0
         averaged_epochs = level - self.previous_level(level)
@@ -139,9 +147,12 @@ class Asha(Rungs):
         scores = self.scores_at(curves, level)
         ranking = self.rank(scores)
         places = len(ranking) // self.reduction_factor
-        best = next((name for name in ranking[:places] if name in paused), None)
+        promotable = [name for name in ranking[:places] if name in paused]
+        if not promotable:
+            return None
+        best = promotable[0]
         holders = [name for name in ranking if name not in paused]  # trials that were promoted from here before
-        if best is None or len(holders) < places or self.costs:
+        if len(holders) < places or self.costs:
             return best
         last_holder = holders[places - 1]
         if scores[best] > scores[last_holder] + self.noise(curves, level):
@@ -183,13 +194,14 @@ def comparable_top1(rungs: Rungs, curves: Curves) -> dict[TrialName, float]:
             scores_by_level[level] = scores
     if not reached_levels:
         return {}
-    expected = scores_by_level[reached_levels[0]]
+    expected = dict(scores_by_level[reached_levels[0]])
     for low, high in pairwise(reached_levels):
         low_scores = scores_by_level[low]
         high_scores = scores_by_level[high]
         pairs = [(low_scores[name], high_score) for name, high_score in high_scores.items()]
         slope, offset = _fit_line(pairs)
-        expected = {name: high_scores.get(name, offset + slope * score) for name, score in expected.items()}
+        for name, score in expected.items():
+            expected[name] = high_scores.get(name, offset + slope * score)
     return expected
 
 
@@ -198,6 +210,7 @@ def _fit_line(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
     x, y = np.array(pairs).T
     slope = 1.0
     if len(pairs) >= MIN_SAMPLES and np.ptp(x) > 0:
-        slope = float(np.clip(np.polyfit(x, y, 1)[0], 0, 1))
+        fitted_slope, _ = np.polyfit(x, y, 1)
+        slope = float(np.clip(fitted_slope, 0, 1))
     offset = float(y.mean() - slope * x.mean())
     return slope, offset

@@ -45,10 +45,13 @@ class Job:
         return TrialName(self.candidate, self.seed)
 
 
+ActiveJobs = Mapping[TrialName, Job]  # jobs that have a process, by trial
+
+
 class Search(Protocol):
     """Decides what is trained next."""
 
-    def next_job(self, trials: Trials, active_jobs: Mapping[TrialName, Job]) -> Job | None:
+    def next_job(self, trials: Trials, active_jobs: ActiveJobs) -> Job | None:
         """The job to start beside the active ones.
 
         None means that nothing can start until an active job ends or, without active jobs, that the search is over.

@@ -6,11 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from schedulers import pareto
-from schedulers.encoded_space import EncodedSpace, Observation
-from schedulers.samplers.history import best_observed, ended_values, nearest_unseen, proposal_rng, unseen_mask
+from schedulers.encoded_space import EncodedSpace, Ints, Observations
+from schedulers.samplers.history import (
+    IndexedValue,
+    best_observed,
+    ended_values,
+    nearest_unseen,
+    proposal_rng,
+    unseen_mask,
+)
 
 
 @dataclass(frozen=True)
@@ -25,7 +31,7 @@ class Evolution:
     population: int = 20
     tournament: int = 5
 
-    def propose(self, space: EncodedSpace, observations: Sequence[Observation]) -> int | None:
+    def propose(self, space: EncodedSpace, observations: Observations) -> int | None:
         """Proposes at random until the population is complete."""
         rng = proposal_rng(self.seed, observations)
         unseen = unseen_mask(space, observations)
@@ -40,12 +46,12 @@ class Evolution:
         parent, _ = contestants[winner]
         return nearest_unseen(space, space.levels[parent], unseen, rng)
 
-    def recommend(self, space: EncodedSpace, observations: Sequence[Observation]) -> int:
+    def recommend(self, space: EncodedSpace, observations: Observations) -> int:
         return best_observed(observations)
 
 
-def _times_dominated(space: EncodedSpace, contestants: Sequence[tuple[int, float]]) -> NDArray[np.int64]:
-    """By how many of the others each (index, top-1) is dominated: in top-1 or, with costs, in top-1 and cost."""
+def _times_dominated(space: EncodedSpace, contestants: Sequence[IndexedValue]) -> Ints:
+    """By how many of the others each contestant is dominated: in top-1 or, with costs, in top-1 and cost."""
     indices = np.array([index for index, _ in contestants])
     objectives = [np.array([value for _, value in contestants])]
     if space.costs is not None:

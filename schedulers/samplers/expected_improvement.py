@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
 
-from schedulers.encoded_space import EncodedSpace
-
-Floats = NDArray[np.float64]
+from schedulers.encoded_space import EncodedSpace, Floats, Ints
 
 
 def expected_improvement(mean: Floats, sd: Floats, level: float) -> Floats:
     """(candidates,): the expected amount by which normally distributed values exceed a level."""
     standardised = (mean - level) / sd
     density = np.exp(-standardised * standardised / 2) / np.sqrt(2 * np.pi)
-    improvement = sd * (standardised * special.ndtr(standardised) + density)
+    probability = special.ndtr(standardised)
+    improvement = sd * (standardised * probability + density)
     return np.maximum(improvement, 0)  # far below the level the two terms cancel, and rounding may leave less than 0
 
 
-def expected_gain(space: EncodedSpace, mean: Floats, sd: Floats, observed: NDArray[np.int64]) -> Floats:
+def expected_gain(space: EncodedSpace, mean: Floats, sd: Floats, observed: Ints) -> Floats:
     """(candidates,): expected improvement on the best posterior mean of the observed candidates.
 
     With costs it is the expected increase of the hypervolume, the area under the Pareto front of top-1 and the rank of

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from schedulers.encoded_space import EncodedSpace, Observation
-from schedulers.samplers.expected_improvement import Floats, expected_gain
+from schedulers.encoded_space import Bools, EncodedSpace, Floats, Observations
+from schedulers.samplers.expected_improvement import expected_gain
 from schedulers.samplers.gp_covariance import FeatureCovariance
 from schedulers.samplers.gp_features import Features
 from schedulers.samplers.gp_posterior import ObservedMean, Posterior
-from schedulers.samplers.history import best_observed, ended_values, proposal_rng, unseen_mask
+from schedulers.samplers.history import IndexedValue, best_observed, ended_values, proposal_rng, unseen_mask
 
 MIN_VALUES = 2  # values needed to fit the covariance
 
@@ -32,11 +31,11 @@ class GP:
         self.seed = seed
         self.doubt = doubt
         self._space: EncodedSpace | None = None
-        self._fitted_to: tuple[list[tuple[int, float]], list[ObservedMean]] | None = None
+        self._fitted_to: tuple[list[IndexedValue], list[ObservedMean]] | None = None
         self._features: Features
         self._posterior: Posterior
 
-    def propose(self, space: EncodedSpace, observations: Sequence[Observation]) -> int | None:
+    def propose(self, space: EncodedSpace, observations: Observations) -> int | None:
         """Proposes candidates of rare levels first, until there are enough values for a model."""
         rng = proposal_rng(self.seed, observations)
         unseen = unseen_mask(space, observations)
@@ -47,10 +46,12 @@ class GP:
             return _rarest_levels(space, observations, unseen, rng)
         means, sd = self._predict(space, observations)
         observed = np.array([index for index, _ in ended_values(observations)])
-        gains = [expected_gain(space, mean, self.doubt * sd, observed) for mean in means]
-        return _largest_gain(np.sum(gains, axis=0), unseen, rng)
+        gains = np.zeros(len(space))
+        for mean in means:
+            gains += expected_gain(space, mean, self.doubt * sd, observed)
+        return _largest_gain(gains, unseen, rng)
 
-    def recommend(self, space: EncodedSpace, observations: Sequence[Observation]) -> int:
+    def recommend(self, space: EncodedSpace, observations: Observations) -> int:
         """The candidate with the highest posterior mean among those with a top-1. Raises ValueError before any."""
         best = best_observed(observations)
         ended = [observation.index for observation in observations if observation.status == "ended"]
@@ -59,7 +60,7 @@ class GP:
         means, _ = self._predict(space, observations)
         return ended[int(np.argmax(means.mean(axis=0)[ended]))]
 
-    def _predict(self, space: EncodedSpace, observations: Sequence[Observation]) -> tuple[Floats, Floats]:
+    def _predict(self, space: EncodedSpace, observations: Observations) -> tuple[Floats, Floats]:
         """Posterior means (scales, candidates) and standard deviation (candidates,)."""
         if self._space is not space:
             self._space = space
@@ -75,7 +76,7 @@ class GP:
         return means.astype(float), self._posterior.sd()
 
     def _update_posterior(
-        self, values: list[tuple[int, float]], block: list[ObservedMean], rest: list[ObservedMean]
+        self, values: list[IndexedValue], block: list[ObservedMean], rest: list[ObservedMean]
     ) -> None:
         """Fit the covariance to the values; condition on the block at once and on the rest one by one.
 
@@ -94,7 +95,7 @@ class GP:
             self._posterior.append(mean)
 
 
-def standardised_scales(values: Sequence[tuple[int, float]], clip: float = 3.0, offset: float = 0.3) -> Floats:
+def standardised_scales(values: Sequence[IndexedValue], clip: float = 3.0, offset: float = 0.3) -> Floats:
     """(values, 2): the values of (index, value) pairs on a linear and on a logarithmic scale, each standardised.
 
     Values below `median - clip * (best - median)` are clipped to it, so that a few failed runs do not set the scale on
@@ -111,24 +112,24 @@ def standardised_scales(values: Sequence[tuple[int, float]], clip: float = 3.0, 
     linear = np.maximum(top1, median - clip * spread)
     logarithmic = -np.log((best - top1) / spread + offset)
     scales = np.stack([linear, logarithmic], axis=1)
-    return (scales - scales.mean(axis=0)) / np.maximum(scales.std(axis=0), 1e-9)
+    sd = np.maximum(scales.std(axis=0), 1e-9)
+    return (scales - scales.mean(axis=0)) / sd
 
 
-def _largest_gain(gains: Floats, unseen: NDArray[np.bool_], rng: np.random.Generator) -> int:
+def _largest_gain(gains: Floats, unseen: Bools, rng: np.random.Generator) -> int:
     """The unseen candidate with the largest gain; a random one of those that differ by rounding errors only."""
     gains = np.where(unseen, gains, -np.inf)
-    return int(rng.choice(np.flatnonzero(gains >= gains.max() * (1 - 1e-6))))
+    largest = gains >= gains.max() * (1 - 1e-6)
+    return int(rng.choice(np.flatnonzero(largest)))
 
 
 def _initial_proposals(space: EncodedSpace) -> int:
     """Proposals before the model is used: one for each level of the longest axis, but at least 5 and at most 10."""
     longest = max(len(np.unique(levels)) for levels in space.levels.T)
-    return int(np.clip(longest, 5, 10))
+    return min(max(longest, 5), 10)
 
 
-def _rarest_levels(
-    space: EncodedSpace, observations: Sequence[Observation], unseen: NDArray[np.bool_], rng: np.random.Generator
-) -> int:
+def _rarest_levels(space: EncodedSpace, observations: Observations, unseen: Bools, rng: np.random.Generator) -> int:
     """A random one of the unseen candidates whose levels were proposed least often."""
     proposed_levels = space.levels[[observation.index for observation in observations]]
     frequency = np.zeros(len(space))

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from schedulers.encoded_space import Floats
 from schedulers.samplers.gp_features import Features
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from schedulers.encoded_space import EncodedSpace
+from schedulers.encoded_space import EncodedSpace, Floats, Ints
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +20,7 @@ class Features:
     """
 
     rows: NDArray[np.float32]  # (candidates, columns)
-    term: NDArray[np.int64]  # (columns,)
+    term: Ints  # (columns,)
 
     @classmethod
     def of(cls, space: EncodedSpace) -> Features:
@@ -38,7 +38,7 @@ class Features:
         return cls(np.hstack(blocks).astype(np.float32), term)
 
 
-def _step_features(levels: NDArray[np.int64], values: NDArray[np.int64]) -> NDArray[np.float64]:
+def _step_features(levels: Ints, values: Ints) -> Floats:
     """For each step between neighbouring values, whether a level is above it, and whether it is below."""
     above = levels[:, None] >= values[1:]
     return np.hstack([above, ~above]) / np.sqrt(len(values) - 1)

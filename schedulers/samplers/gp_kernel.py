@@ -22,8 +22,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Hyperparameter, Kernel, WhiteKernel
 
+from schedulers.encoded_space import Floats, Ints
 from schedulers.samplers.gp_covariance import Hyperparameters
-from schedulers.samplers.gp_posterior import Floats
 
 BOUNDS = (1e-4, 1e2)
 
@@ -43,7 +43,7 @@ WEIGHT = LogNormal(0.6, 1.0)
 NOISE = LogNormal(0.05, 1.5)
 
 
-def fit(rows: NDArray[np.float32], term: NDArray[np.int64], values: Floats, max_rows: int = 100) -> Hyperparameters:
+def fit(rows: NDArray[np.float32], term: Ints, values: Floats, max_rows: int = 100) -> Hyperparameters:
     """The most probable hyperparameters, given (observations, columns) and (observations, scales).
 
     All scales share them. Of more than `max_rows` observations it takes a selection, because the time grows with their
@@ -51,8 +51,10 @@ def fit(rows: NDArray[np.float32], term: NDArray[np.int64], values: Floats, max_
     """
     selected = np.unique(np.linspace(0, len(rows) - 1, max_rows).astype(int))
     terms = int(term.max()) + 1
-    priors = [*[FACTOR] * len(term), VARIANCE, *[WEIGHT] * terms, NOISE]
-    start = LevelKernel(term, np.full(len(term), FACTOR.median), VARIANCE.median, np.full(terms, WEIGHT.median))
+    priors = [FACTOR] * len(term) + [VARIANCE] + [WEIGHT] * terms + [NOISE]
+    factors = np.full(len(term), FACTOR.median)
+    weights = np.full(terms, WEIGHT.median)
+    start = LevelKernel(term, factors, VARIANCE.median, weights)
     noise = WhiteKernel(NOISE.median, BOUNDS)
     regressor = GaussianProcessRegressor(start + noise, optimizer=MaximumPosterior(priors))
     with warnings.catch_warnings():
@@ -73,7 +75,8 @@ class MaximumPosterior:
         def penalised(theta: Floats) -> tuple[float, Floats]:
             loss, gradient = objective(theta)
             deviations = (theta - np.log(self.medians)) / self.sds
-            return loss + deviations @ deviations / 2, gradient + deviations / self.sds
+            penalty = deviations @ deviations / 2
+            return loss + penalty, gradient + deviations / self.sds
 
         options = {"maxiter": 25}  # further iterations change no proposal
         result = optimize.minimize(penalised, theta, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
@@ -89,7 +92,7 @@ def hyperparameters(kernel: Any) -> Hyperparameters:
 class LevelKernel(Kernel):  # type: ignore[misc]
     """The covariance k as a kernel of scikit-learn, which orders hyperparameters by name."""
 
-    def __init__(self, term: NDArray[np.int64], factors: Floats, variance: float, weights: Floats) -> None:
+    def __init__(self, term: Ints, factors: Floats, variance: float, weights: Floats) -> None:
         self.term = term
         self.factors = factors
         self.variance = variance

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
-Floats = NDArray[np.float64]
+from schedulers.encoded_space import Bools, Floats, Ints
+
 Rows = NDArray[Any]  # single or double precision, as the covariance has it
 
 
@@ -54,12 +55,14 @@ class Posterior:
         indices = [mean.index for mean in self.observed]
         rows = covariance.rows(indices)
         count, candidates = rows.shape
-        factor = linalg.cholesky(rows[:, indices].astype(float) + np.diag(self._noise()), lower=True)
+        noise = np.diag(self._noise())
+        factor = linalg.cholesky(rows[:, indices].astype(float) + noise, lower=True)
         self._factor_buffer = np.zeros((count, count))
         self._whitened_buffer = np.empty((count, candidates), rows.dtype)
         self._reserve_rows()
         self._factor_buffer[:count, :count] = factor
-        self._whitened_buffer[:count] = linalg.solve_triangular(factor.astype(rows.dtype), rows, lower=True)
+        factor = factor.astype(rows.dtype)
+        self._whitened_buffer[:count] = linalg.solve_triangular(factor, rows, lower=True)
         self._explained = np.einsum("ij,ij->j", self._whitened, self._whitened).astype(float)
 
     def append(self, mean: ObservedMean) -> None:
@@ -69,16 +72,18 @@ class Posterior:
             self._reserve_rows()
         precision = self._whitened.dtype
         known = self._whitened[:, mean.index].astype(float)
-        unexplained = self.covariance.variance + self.covariance.noise / mean.seeds - known @ known
+        noise = self.covariance.noise / mean.seeds
+        unexplained = self.covariance.variance + noise - known @ known
         diagonal = np.sqrt(max(unexplained, 1e-8))
-        row = self.covariance.rows([mean.index])[0] - known.astype(precision) @ self._whitened
+        explained = known.astype(precision) @ self._whitened
+        row = self.covariance.rows([mean.index])[0] - explained
         self._factor_buffer[count, :count] = known
         self._factor_buffer[count, count] = diagonal
         self._whitened_buffer[count] = row / precision.type(diagonal)
         self._explained += self._whitened_buffer[count] ** 2
         self.observed.append(mean)
 
-    def mean(self, values: Floats, known: NDArray[np.bool_]) -> Rows:
+    def mean(self, values: Floats, known: Bools) -> Rows:
         """(scales, candidates): posterior means, given (known observations, scales).
 
         Observations that are not known yet, of running trials, are imputed with their predicted mean. So they change no
@@ -89,7 +94,7 @@ class Posterior:
         means: Rows = whitened_values.T.astype(self._whitened.dtype) @ self._whitened
         return means
 
-    def _impute(self, values: Floats, known: NDArray[np.bool_]) -> Floats:
+    def _impute(self, values: Floats, known: Bools) -> Floats:
         """(observations, scales): the known values, and the means that they predict for the others."""
         noise = np.diag(self._noise())
         covariance = self._factor @ self._factor.T - noise
@@ -102,7 +107,7 @@ class Posterior:
         """(candidates,): posterior standard deviations, without the noise of a seed."""
         return np.sqrt(np.maximum(self.covariance.variance - self._explained, 1e-9))
 
-    def joint_covariance(self, indices: NDArray[np.int64]) -> Rows:
+    def joint_covariance(self, indices: Ints) -> Rows:
         """(indices, indices): posterior covariance, without the noise of a seed."""
         prior = self.covariance.rows(indices.tolist())[:, indices]
         whitened = self._whitened[:, indices]
@@ -120,7 +125,8 @@ class Posterior:
 
     def _noise(self) -> Floats:
         """(observations,): the variance of each observed mean."""
-        return self.covariance.noise / np.array([mean.seeds for mean in self.observed], dtype=float)
+        seeds = [mean.seeds for mean in self.observed]
+        return self.covariance.noise / np.array(seeds, dtype=float)
 
     def _reserve_rows(self, number: int = 64) -> None:
         """Make room for further observations, many at a time."""

@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-from numpy.typing import NDArray
 
-from schedulers.encoded_space import EncodedSpace, Observation
+from schedulers.encoded_space import Bools, EncodedSpace, Ints, Observations
+
+IndexedValue = tuple[int, float]  # a candidate's index and its top-1
 
 
-def proposal_rng(seed: int, observations: Sequence[Observation]) -> np.random.Generator:
+def proposal_rng(seed: int, observations: Observations) -> np.random.Generator:
     """A random generator for the next proposal alone, so that a restarted search draws the same numbers."""
     return np.random.default_rng([seed, len(observations)])
 
 
-def unseen_mask(space: EncodedSpace, observations: Sequence[Observation]) -> NDArray[np.bool_]:
+def unseen_mask(space: EncodedSpace, observations: Observations) -> Bools:
     """(candidates,): whether each candidate has not been proposed yet."""
     unseen = np.ones(len(space), dtype=bool)
     unseen[[observation.index for observation in observations]] = False
     return unseen
 
 
-def nearest_unseen(
-    space: EncodedSpace, levels: NDArray[np.int64], unseen: NDArray[np.bool_], rng: np.random.Generator
-) -> int:
+def nearest_unseen(space: EncodedSpace, levels: Ints, unseen: Bools, rng: np.random.Generator) -> int:
     """A random one of the unseen candidates that differ from `levels` on the fewest axes."""
     axes = space.levels.shape[1]
     distances = np.where(unseen, (space.levels != levels).sum(axis=1), axes + 1)
     return int(rng.choice(np.flatnonzero(distances == distances.min())))
 
 
-def ended_values(observations: Sequence[Observation]) -> list[tuple[int, float]]:
-    """(index, top-1) of the candidates that ended or diverged, in order; -inf for those that diverged."""
+def ended_values(observations: Observations) -> list[IndexedValue]:
+    """Index and top-1 of the candidates that ended or diverged, in order; -inf for those that diverged."""
     values = []
     for observation in observations:
         if observation.status != "running":
@@ -41,7 +38,7 @@ def ended_values(observations: Sequence[Observation]) -> list[tuple[int, float]]
     return values
 
 
-def best_observed(observations: Sequence[Observation]) -> int:
+def best_observed(observations: Observations) -> int:
     """The index with the highest top-1 so far; of equals, the first. Raises ValueError before any has a top-1."""
     ended = [(observation.value, observation.index) for observation in observations if observation.value is not None]
     if not ended:

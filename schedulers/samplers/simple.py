@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from schedulers.encoded_space import EncodedSpace, Observation
+from schedulers.encoded_space import EncodedSpace, Observations
 from schedulers.samplers.history import best_observed, proposal_rng, unseen_mask
 
 
@@ -17,11 +16,11 @@ class Grid:
 
     seed: int = 0  # unused: every sampler is made from a seed
 
-    def propose(self, space: EncodedSpace, observations: Sequence[Observation]) -> int | None:
+    def propose(self, space: EncodedSpace, observations: Observations) -> int | None:
         unseen = np.flatnonzero(unseen_mask(space, observations))
         return int(unseen[0]) if unseen.size else None
 
-    def recommend(self, space: EncodedSpace, observations: Sequence[Observation]) -> int:
+    def recommend(self, space: EncodedSpace, observations: Observations) -> int:
         return best_observed(observations)
 
 
@@ -31,11 +30,11 @@ class Random:
 
     seed: int = 0
 
-    def propose(self, space: EncodedSpace, observations: Sequence[Observation]) -> int | None:
+    def propose(self, space: EncodedSpace, observations: Observations) -> int | None:
         unseen = np.flatnonzero(unseen_mask(space, observations))
         if not unseen.size:
             return None
         return int(proposal_rng(self.seed, observations).choice(unseen))
 
-    def recommend(self, space: EncodedSpace, observations: Sequence[Observation]) -> int:
+    def recommend(self, space: EncodedSpace, observations: Observations) -> int:
         return best_observed(observations)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from schedulers.encoded_space import EncodedSpace, Observation
+from schedulers.encoded_space import EncodedSpace, Ints, Observation, Observations
 from schedulers.samplers.history import best_observed, nearest_unseen, proposal_rng, unseen_mask
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ class TPE:
         self.initial = initial
         self._study: _ObservedStudy | None = None
 
-    def propose(self, space: EncodedSpace, observations: Sequence[Observation]) -> int | None:
+    def propose(self, space: EncodedSpace, observations: Observations) -> int | None:
         """A drawn candidate; the unseen one nearest to the last draw if all draws were seen or are no candidates."""
         rng = proposal_rng(self.seed, observations)
         unseen = unseen_mask(space, observations)
@@ -43,12 +42,10 @@ class TPE:
             return int(rng.choice(np.flatnonzero(unseen)))
         return nearest_unseen(space, drawn, unseen, rng)
 
-    def recommend(self, space: EncodedSpace, observations: Sequence[Observation]) -> int:
+    def recommend(self, space: EncodedSpace, observations: Observations) -> int:
         return best_observed(observations)
 
-    def _draws(
-        self, space: EncodedSpace, observations: Sequence[Observation], *, seed: int, number: int = 5
-    ) -> Iterator[NDArray[np.int64]]:
+    def _draws(self, space: EncodedSpace, observations: Observations, *, seed: int, number: int = 5) -> Iterator[Ints]:
         """Levels, by axis, that the estimator favours. None before a trial has ended."""
         from optuna.samplers import TPESampler
 
@@ -77,11 +74,16 @@ class _ObservedStudy:
         self.values = [np.unique(levels) for levels in space.levels.T]
         self.distributions: dict[str, BaseDistribution] = {}
         for axis, (values, ordinal) in enumerate(zip(self.values, space.ordinal, strict=True)):
-            ranks = range(len(values))
-            self.distributions[str(axis)] = IntDistribution(0, ranks[-1]) if ordinal else CategoricalDistribution(ranks)
-        self.study = create_study(directions=["maximize"] if space.costs is None else ["maximize", "minimize"])
+            if ordinal:
+                self.distributions[str(axis)] = IntDistribution(0, len(values) - 1)
+            else:
+                self.distributions[str(axis)] = CategoricalDistribution(range(len(values)))
+        directions: list[Literal["maximize", "minimize"]] = ["maximize"]
+        if space.costs is not None:
+            directions.append("minimize")
+        self.study = create_study(directions=directions)
 
-    def extends_to(self, space: EncodedSpace, observations: Sequence[Observation]) -> bool:
+    def extends_to(self, space: EncodedSpace, observations: Observations) -> bool:
         """Whether the observations are those told before, save that running trials may have ended, and perhaps more."""
         if space is not self.space or len(observations) < len(self.observations):
             return False
@@ -91,7 +93,7 @@ class _ObservedStudy:
                 return False
         return True
 
-    def tell(self, observations: Sequence[Observation]) -> None:
+    def tell(self, observations: Observations) -> None:
         """Update trials that have ended since, and add the new ones."""
         for number, old, new in zip(self.trial_numbers, self.observations, observations, strict=False):
             if old != new:
@@ -102,14 +104,15 @@ class _ObservedStudy:
             self.study.add_trial(self._trial(new))
         self.observations = list(observations)
 
-    def ask(self) -> NDArray[np.int64]:
+    def ask(self) -> Ints:
         """Levels by axis. The trial that was asked for is marked as failed, and the estimator ignores failed ones."""
         from optuna.trial import TrialState
 
         trial = self.study.ask(self.distributions)
         self.study.tell(trial, state=TrialState.FAIL)
         ranks = trial.params.values()
-        return np.array([values[rank] for values, rank in zip(self.values, ranks, strict=True)])
+        levels = [values[rank] for values, rank in zip(self.values, ranks, strict=True)]
+        return np.array(levels)
 
     def _trial(self, observation: Observation) -> FrozenTrial:
         from optuna.trial import TrialState, create_trial
