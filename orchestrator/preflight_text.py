@@ -14,7 +14,7 @@ def describe(estimate: StudyEstimate, plan: StudyPlan) -> list[str]:
         return [_describe_race(estimate, plan)]
     lines = [_describe_counts(estimate, plan), _describe_time(estimate)]
     if estimate.loader:
-        lines.append(estimate.loader.line(estimate.fastest_speed * estimate.ranks))
+        lines.append(estimate.loader.summary(estimate.fastest_speed * estimate.ranks))
     lines.append(describe_disk(estimate.disk_bytes, plan.study.folder, estimate.free_bytes))
     lines.append(_describe_resolution(estimate.num_seeds, estimate.resolution))
     return lines

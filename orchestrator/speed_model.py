@@ -66,8 +66,8 @@ class SpeedModel:
         train = self.train.seconds(flops) / ranks
         evaluate = self.evaluate.seconds(flops) / ranks
         if loader:
-            train = loader.seconds(train)
-            evaluate = loader.seconds(evaluate)
+            train = loader.seconds_per_image(train)
+            evaluate = loader.seconds_per_image(evaluate)
         num_val = data.num_train * recipe.val_fraction
         epoch_seconds = (data.num_train - num_val) * train + num_val * evaluate
         return epochs * epoch_seconds + data.num_test * evaluate

@@ -66,7 +66,7 @@ def test_one_seed_gets_a_warning():
 
 
 def test_ranks_and_loaders_are_mentioned_where_there_are_any():
-    lines = describe(estimate(ranks=2, loader=DecodingEstimate(decoding=50.0, workers=3, ranks=2)), plan())
+    lines = describe(estimate(ranks=2, loader=DecodingEstimate(worker_speed=50.0, workers=3, ranks=2)), plan())
     assert "(one trial alone on CPU, on each of 2 ranks)" in lines[1]
     assert "3 loader processes for each of 2 ranks" in lines[2]
 

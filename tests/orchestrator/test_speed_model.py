@@ -52,7 +52,7 @@ def test_two_ranks_take_half_the_time(data):
 
 
 def test_without_loader_workers_decoding_adds_to_every_image(data):
-    loader = DecodingEstimate(decoding=100.0, workers=0)
+    loader = DecodingEstimate(worker_speed=100.0, workers=0)
     # All of 900 + 100 + 200 images take another 10 ms.
     seconds = SpeedModel.fit([SMALL]).trial_seconds(1000, RECIPE, data, epochs=1, loader=loader)
     assert seconds == pytest.approx(5.25 + 12)

@@ -39,12 +39,12 @@ def decoding_speed(
 
 @dataclass(frozen=True)
 class DecodingEstimate:
-    """Decoding by `workers` processes for each of `ranks`; one process decodes `decoding` images per second.
+    """Decoding by `workers` processes for each of `ranks`; one process decodes `worker_speed` images per second.
 
     With 0 workers, the training process itself decodes, between its micro-batches.
     """
 
-    decoding: float
+    worker_speed: float
     workers: int
     ranks: int = 1
 
@@ -63,17 +63,17 @@ class DecodingEstimate:
     @property
     def images_per_second(self) -> float:
         """What all ranks together decode."""
-        processes = max(self.workers, 1) * self.ranks
-        return self.decoding * processes
+        speed_per_rank = self.worker_speed * max(self.workers, 1)
+        return speed_per_rank * self.ranks
 
-    def seconds(self, model_seconds: float) -> float:
+    def seconds_per_image(self, model_seconds: float) -> float:
         """Seconds of training for one image, where the model (on all ranks) takes `model_seconds` for it."""
         decoding_seconds = 1 / self.images_per_second
         if self.workers:
             return max(model_seconds, decoding_seconds)
         return model_seconds + decoding_seconds
 
-    def line(self, model_speed: float) -> str:
+    def summary(self, model_speed: float) -> str:
         """One line for people: how many processes decode, and whether they or the model are slower.
 
         `model_speed` is in images per second of all ranks.
@@ -84,4 +84,4 @@ class DecodingEstimate:
         if self.ranks > 1:
             processes += f" for each of {self.ranks} ranks"
         speeds = f"the loader {self.images_per_second:,.0f}, the model {model_speed:,.0f} images/s"
-        return f"one process decodes {self.decoding:,.0f} images/s; {processes}; {speeds}: {limit}"
+        return f"one process decodes {self.worker_speed:,.0f} images/s; {processes}; {speeds}: {limit}"

@@ -20,22 +20,22 @@ def test_as_many_workers_as_keep_up_and_as_there_are_threads(resources, model, w
 
 
 def test_with_workers_the_slower_of_loader_and_model_decides():
-    assert DecodingEstimate(decoding=100, workers=2).seconds(1 / 50) == 1 / 50
-    assert DecodingEstimate(decoding=100, workers=2).seconds(1 / 1000) == 1 / 200
-    assert DecodingEstimate(decoding=100, workers=2, ranks=4).seconds(1 / 1000) == 1 / 800
+    assert DecodingEstimate(worker_speed=100, workers=2).seconds_per_image(1 / 50) == 1 / 50
+    assert DecodingEstimate(worker_speed=100, workers=2).seconds_per_image(1 / 1000) == 1 / 200
+    assert DecodingEstimate(worker_speed=100, workers=2, ranks=4).seconds_per_image(1 / 1000) == 1 / 800
 
 
 def test_without_a_worker_decoding_comes_on_top():
-    assert DecodingEstimate(decoding=100, workers=0).seconds(0.01) == pytest.approx(0.02)
+    assert DecodingEstimate(worker_speed=100, workers=0).seconds_per_image(0.01) == pytest.approx(0.02)
 
 
-def test_the_line_says_what_limits():
-    line = DecodingEstimate(100, 6).line(500)
-    assert line.endswith("6 loader processes; the loader 600, the model 500 images/s: the model limits")
-    line = DecodingEstimate(100, 3, ranks=2).line(700)
-    assert "3 loader processes for each of 2 ranks" in line
-    assert line.endswith("the loader limits")
-    assert "no loader process; " in DecodingEstimate(100, 0).line(5)
+def test_the_summary_says_what_limits():
+    summary = DecodingEstimate(100, 6).summary(500)
+    assert summary.endswith("6 loader processes; the loader 600, the model 500 images/s: the model limits")
+    summary = DecodingEstimate(100, 3, ranks=2).summary(700)
+    assert "3 loader processes for each of 2 ranks" in summary
+    assert summary.endswith("the loader limits")
+    assert "no loader process; " in DecodingEstimate(100, 0).summary(5)
 
 
 def test_decoding_of_a_stream_is_measured(jpeg_folders, tiny_ablation):
