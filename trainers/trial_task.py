@@ -63,7 +63,10 @@ class TrainingSetup:
 
 @dataclass(frozen=True, kw_only=True)
 class EpochMetrics:
-    """What one epoch measured. A diverged epoch has a loss that is not finite, and NaN for `top1`."""
+    """What one epoch measured. A diverged epoch has a loss that is not finite, and NaN for `top1`.
+
+    Checkpoints hold these fields: a field that is added later needs a default, for older checkpoints lack it.
+    """
 
     epoch: int  # completed epochs, from 1
     train_loss: float  # mean cross-entropy in nats, with label smoothing
