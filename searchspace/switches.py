@@ -24,7 +24,7 @@ class Switch:
     hint: str = ""  # what an error message calls the number
     words: Mapping[str, str | bool] = field(default_factory=dict)  # the value that each word stands for
     unset: bool | None = None  # the value of the field where the text does not spell the switch
-    encoded_unset: int | str = 0  # what stands for None in an encoding, which sorts the values of a switch
+    encoded_unset: int | str = 0  # what an encoding, which sorts the values of a switch, takes in place of None
 
     @property
     def ordered(self) -> bool:
@@ -34,7 +34,9 @@ class Switch:
     @property
     def expected(self) -> str:
         """Its spellings, for error messages."""
-        return f"{self.letter}<{self.hint}>" if self.ordered else ", ".join(self.words)
+        if self.ordered:
+            return f"{self.letter}<{self.hint}>"
+        return ", ".join(self.words)
 
     def read(self, spelled: str) -> Value:
         """The value that `spelled` stands for, or None if it does not spell this switch."""
@@ -44,8 +46,10 @@ class Switch:
         if digits == spelled or not digits.isdecimal():
             return None
         number = int(digits)
-        canonical = str(number) == digits
-        return number if canonical and number in self.numbers else None
+        has_leading_zero = str(number) != digits
+        if has_leading_zero or number not in self.numbers:
+            return None
+        return number
 
     def spell(self, value: Value) -> str | None:
         """The text of `value`, or None if that is the value which is not spelled."""
@@ -53,7 +57,8 @@ class Switch:
             return None
         if self.ordered:
             return f"{self.letter}{value}"
-        return next(word for word, meant in self.words.items() if meant == value)
+        word_of: dict[Value, str] = {meant: word for word, meant in self.words.items()}
+        return word_of[value]
 
 
 # In the order in which a text spells them, which is also that of Stage's fields.

@@ -1,3 +1,5 @@
+"""Candidates as models, and as models of timm."""
+
 import pytest
 import torch
 

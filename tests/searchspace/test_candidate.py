@@ -1,3 +1,5 @@
+"""Candidates and their text."""
+
 import pytest
 
 from searchspace.candidate import Candidate, Stage

@@ -26,14 +26,17 @@ def test_head_counts_are_in_an_order():
 
 @pytest.mark.parametrize("name", SPACES.keys() - {"joint"})
 def test_no_two_candidates_share_a_row(name):
-    found, ordinal = encode(list(SPACES[name]))
-    assert len(set(found)) == len(SPACES[name])
-    assert {len(row) for row in found} == {len(ordinal)}
+    levels, ordered = encode(list(SPACES[name]))
+    assert len(set(levels)) == len(SPACES[name])
+    assert {len(row) for row in levels} == {len(ordered)}
 
 
-def test_what_a_mixer_lacks_is_the_backbones_own():
-    few, own, none = rows("dwconv-ska.h1-attn-attn", "dwconv-ska-attn-attn", "dwconv-dwconv-attn-attn")[0]
-    assert own[1] == none[1] > few[1]  # the axis of heads
+def test_a_mixer_without_heads_is_encoded_with_the_backbones():
+    one_head, two_heads, no_heads = rows("dwconv-ska.h1-attn-attn", "dwconv-ska-attn-attn", "dwconv-dwconv-attn-attn")[
+        0
+    ]
+    axis = 1  # the first is the mixer
+    assert no_heads[axis] == two_heads[axis] > one_head[axis]
 
 
 def test_switches_are_axes_of_their_own():
@@ -41,5 +44,5 @@ def test_switches_are_axes_of_their_own():
     assert rows(*placements) == ([(0, 1), (0, 0), (1, 1)], (True, False))  # the kernel, and whether there is a scale
 
 
-def test_nothing_has_no_axes():
+def test_no_candidates_have_no_axes():
     assert encode([]) == ([], ())
