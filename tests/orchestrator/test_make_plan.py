@@ -5,9 +5,10 @@ import re
 import pytest
 
 from orchestrate import main
-from searchspace.candidate import MIXERS, Candidate
+from searchspace.candidate import Candidate
 from searchspace.spaces import SearchSpace
 from tests.support.plans import OWN_SPACE, plan_for, write_space
+from tests.support.user_mixers import mixers_forgotten
 
 
 def test_the_study_is_named_after_the_space():
@@ -66,10 +67,8 @@ class Bad(nn.Module):
 
 def test_a_mixer_that_cannot_be_built_is_refused_in_one_line(tmp_path, capsys):
     space = write_space(tmp_path, BAD_MIXER + OWN_SPACE.replace('"ska"', '"bad"'))
-    try:
+    with mixers_forgotten():
         assert main(["--space", str(space), "--list"]) == 2
-    finally:
-        MIXERS.pop("bad")
     assert re.fullmatch(r"orchestrate.py: error: \S+ cannot be built: [^\n]+\n", capsys.readouterr().err)
 
 
