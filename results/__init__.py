@@ -1,1 +1,1 @@
-"""What came out: records, the Parquet of a study, the paper's numbers, tables and figures."""
+"""The results of a study: its rows in Parquet, their statistics, and the report made of them."""

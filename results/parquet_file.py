@@ -77,7 +77,8 @@ def _with_present_statuses(table: pa.Table, version: str) -> pa.Table:
 def _with_all_columns(table: pa.Table, wanted: pa.Schema) -> pa.Table:
     """The columns of `wanted`, in its order; KeyError for a missing one that may not be null."""
     for column in wanted:
-        if column.name not in table.column_names and column.nullable:
+        is_missing = column.name not in table.column_names
+        if is_missing and column.nullable:
             nulls = pa.nulls(len(table), column.type)
             table = table.append_column(column.name, nulls)
     return table.select(wanted.names).cast(wanted)
@@ -85,10 +86,12 @@ def _with_all_columns(table: pa.Table, wanted: pa.Schema) -> pa.Table:
 
 def _check_names(table: pa.Table, file: str) -> None:
     """ValueError for rows that do not belong into `file`. Their keys and studies become names of files elsewhere."""
-    for key in table["key"].unique().to_pylist():
+    keys = table["key"].unique()
+    for key in keys.to_pylist():
         if file not in (ALL_ROWS, f"{key}.parquet"):
             raise ValueError(f"its rows are of {key!r:.60}")
     if "study" in table.column_names:
-        for study in table["study"].unique().to_pylist():
+        studies = table["study"].unique()
+        for study in studies.to_pylist():
             if not is_study_name(study):
                 raise ValueError(f"study {study!r:.60}")

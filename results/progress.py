@@ -42,7 +42,9 @@ class Progress:
             if record.status != "running":
                 self.shown_keys.add(record.key)
         self._last_line = time.monotonic()
-        self._live = Live(console=self.console, auto_refresh=False) if self.console.is_terminal else None
+        self._live: Live | None = None
+        if self.console.is_terminal:
+            self._live = Live(console=self.console, auto_refresh=False)
 
     def __enter__(self) -> Progress:
         if self._live:
@@ -70,48 +72,62 @@ class Progress:
         self.console.print(line, soft_wrap=True)
 
     def _summary(self) -> str:
-        counts = Counter(record.status for record in self.records.values())
+        counts: Counter[str] = Counter()
+        for record in self.records.values():
+            counts[record.status] += 1
         ended = counts.total() - counts["running"]
         total = max(self.total, len(self.records))
         notable = []
         for status in ("paused", "stopped", "diverged", "failed"):
-            if counts[status]:
-                notable.append(f"{counts[status]} {status}")
+            number = counts[status]
+            if number:
+                notable.append(f"{number} {status}")
         note = f" ({', '.join(notable)})" if notable else ""
         return f"{ended}/{total} trials{note}, {self._time_left()}"
 
     def _time_left(self) -> str:
         """The time until all trials have spent their budget, as text. Rungs can only make it shorter."""
-        trained = [record for record in self.records.values() if record.epoch]
-        if not trained:
-            return "starting"
-        epochs_trained = sum(record.epoch for record in trained)
-        seconds_per_epoch = sum(record.seconds for record in trained) / epochs_trained
-        epochs_left = [trained[0].budget] * (self.total - len(self.records))  # of trials that are still to come
+        seconds = 0.0
+        epochs = 0
+        epochs_left = []  # of each trial that runs or is still to come
         at_a_time = 0
         for record in self.records.values():
+            seconds += record.seconds
+            epochs += record.epoch
             if record.status == "running":
                 epochs_left.append(record.budget - record.epoch)
                 at_a_time += record.key in self.shown_keys
+        if not epochs:
+            return "starting"
+        budget = next(iter(self.records.values())).budget
+        epochs_left += [budget] * (self.total - len(self.records))
         side_by_side = sum(epochs_left) / max(1, at_a_time)
         longest = max(epochs_left, default=0)  # one trial cannot be shared out
-        seconds = int(seconds_per_epoch * max(side_by_side, longest))
-        hours, rest = divmod(seconds, 3600)
-        return f"about {hours}:{rest // 60:02}:{rest % 60:02} left"
+        left = seconds / epochs * max(side_by_side, longest)
+        hours, rest = divmod(int(left), 3600)
+        minutes, rest = divmod(rest, 60)
+        return f"about {hours}:{minutes:02}:{rest:02} left"
 
     def _table(self) -> Table:
-        table = Table(title=self._summary(), title_justify="left", header_style="bold", box=None, pad_edge=False)
+        table = Table(
+            title=self._summary(),
+            title_justify="left",
+            header_style="bold",
+            box=None,
+            pad_edge=False,
+        )
         table.add_column("candidate", no_wrap=True)
         for name in ("seed", "epoch", "val top-1 %", "state"):
             table.add_column(name, justify="right")
         shown = [record for record in self.records.values() if record.key in self.shown_keys]
         running_last = sorted(shown, key=lambda record: record.status == "running")
         for record in running_last[-self.live_rows :]:
+            top1 = "" if record.top1 is None else f"{record.top1:.1f}"
             table.add_row(
                 record.candidate,
                 str(record.seed),
                 f"{record.epoch}/{record.budget}",
-                "" if record.top1 is None else f"{record.top1:.1f}",
+                top1,
                 record.status,
                 style=STYLES[record.status],
             )
@@ -119,5 +135,8 @@ class Progress:
 
 
 def _describe(record: TrialRecord) -> str:
-    top1 = "" if record.top1 is None else f"  val top-1 {record.top1:.1f} %"
-    return f"{record.candidate} seed {record.seed}: {record.status}, epoch {record.epoch}/{record.budget}{top1}"
+    name = f"{record.candidate} seed {record.seed}"
+    text = f"{name}: {record.status}, epoch {record.epoch}/{record.budget}"
+    if record.top1 is None:
+        return text
+    return f"{text}  val top-1 {record.top1:.1f} %"

@@ -67,7 +67,10 @@ class Recorder:
         if record.epoch > self.records[record.key].epoch:
             del self.process_deaths[record.key]
         self.study.write("epochs", record.key, epochs)
-        self.curves[record.key] = [math.nan if epoch.top1 is None else epoch.top1 for epoch in epochs]
+        curve = []
+        for epoch in epochs:
+            curve.append(math.nan if epoch.top1 is None else epoch.top1)
+        self.curves[record.key] = curve
         self._write(record)
         if note:
             self._print(record, note)

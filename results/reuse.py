@@ -18,15 +18,17 @@ def import_trials(study: Study, counterpart: Callable[[TrialRecord], TrialRecord
     `counterpart(other)` is this study's trial that `other` can replace, or None; the two must have the same key, code
     and budget. ValueError names a file that cannot be read.
     """
-    present = study.records(TrialRecord)
-    known_keys = {record.key for record in present}
-    next_number = 1 + max((record.number or 0 for record in present), default=-1)
+    known_keys = set()
+    highest = -1
+    for record in study.records(TrialRecord):
+        known_keys.add(record.key)
+        highest = max(highest, record.number or 0)
     imported = 0
     for other in _studies_beside(study):
         for match in _matches(other, known_keys, counterpart):
-            _import(study, other, match, next_number + imported)
-            known_keys.add(match.record.key)
             imported += 1
+            _import(study, other, match, number=highest + imported)
+            known_keys.add(match.record.key)
     return imported
 
 
@@ -57,13 +59,20 @@ def _matches(
         if record.status not in ENDED or record.key in known_keys:
             continue
         mine = counterpart(record)
-        if mine and (record.key, record.code, record.budget) == (mine.key, mine.code, mine.budget):
+        if mine and _is_trained_alike(record, mine):
             pairs.append((record, mine))
     if not pairs:  # its epochs are not read in vain
         return []
     curves = _curves(other)
     matches = [_Match(record, curves[record.key], mine) for record, mine in pairs]
     return [match for match in matches if len(match.epochs) == match.record.epoch > 0]
+
+
+def _is_trained_alike(record: TrialRecord, other: TrialRecord) -> bool:
+    same_key = record.key == other.key
+    same_code = record.code == other.code
+    same_budget = record.budget == other.budget
+    return same_key and same_code and same_budget
 
 
 def _import(study: Study, other: Study, match: _Match, number: int) -> None:
@@ -86,8 +95,10 @@ def _import(study: Study, other: Study, match: _Match, number: int) -> None:
 def _curves(study: Study) -> defaultdict[str, list[EpochRecord]]:
     """The epochs of each trial, by its key, in order."""
     curves: defaultdict[str, list[EpochRecord]] = defaultdict(list)
-    for record in sorted(study.records(EpochRecord), key=lambda record: record.epoch):
-        curves[record.key].append(record)
+    rows = study.records(EpochRecord)
+    rows.sort(key=lambda row: row.epoch)
+    for row in rows:
+        curves[row.key].append(row)
     return curves
 
 

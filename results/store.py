@@ -18,6 +18,7 @@ from storage.folder import Folder
 from storage.lock import study_lock
 
 R = TypeVar("R", bound=Record)
+Root = str | Path | Folder  # of all studies: a path, a URI of an object store, or a folder
 
 
 class Study:
@@ -26,8 +27,8 @@ class Study:
     There is one writer, see `owned`. Readers never wait: a file holds its old rows or its new ones, never half.
     """
 
-    def __init__(self, name: str, root: str | Path | Folder = "results/runs") -> None:
-        """`root`: the folder of all studies, or its URI. ValueError if the name or the URI is none."""
+    def __init__(self, name: str, root: Root = "results/runs") -> None:
+        """The study `name` under `root`. ValueError if the name or the URI is none."""
         if not is_study_name(name):
             raise ValueError(f"bad study name {name!r}, expected letters, digits, '.', '_' and '-', at most 100")
         studies = root if isinstance(root, Folder) else Folder(root)
@@ -37,10 +38,10 @@ class Study:
     def begin(self, settings: StudySettings) -> None:
         """Write what the study is run with; ValueError with the difference if it holds trials of other settings."""
         trained = (self.folder / "trials").names(".parquet")
-        before = self.settings() if self.folder.exists("study.json") else settings
-        differences = before.differences(settings)
-        if trained and differences:
-            raise ValueError(f"study {self.name!r} was begun with {differences}; choose another name with --study")
+        if self.folder.exists("study.json"):
+            differences = self.settings().differences(settings)
+            if trained and differences:
+                raise ValueError(f"study {self.name!r} was begun with {differences}; choose another name with --study")
         self.folder.write("study.json", settings.to_json())
 
     def settings(self) -> StudySettings:
@@ -77,7 +78,7 @@ class Study:
         rows = self._table(_table_of(kind)).to_pylist()
         return [kind(**row) for row in rows]
 
-    def publish(self, root: str | Path | Folder = "results/recorded") -> Study:
+    def publish(self, root: Root = "results/recorded") -> Study:
         """Copy the rows to a study of the same name under `root`, in one file a table, and return that study.
 
         ValueError while trials run, or if a study of this name with other settings is recorded there.

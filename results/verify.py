@@ -133,14 +133,16 @@ def _copy(source: Folder, name: str, target: Folder) -> None:
 def _disagreements(study: Study) -> Iterator[str]:
     """A line for each trial whose epochs are not all there, and for each curve without a trial."""
     curves: defaultdict[str, list[EpochRecord]] = defaultdict(list)
-    for row in sorted(study.records(EpochRecord), key=lambda row: row.epoch):
+    rows = study.records(EpochRecord)
+    rows.sort(key=lambda row: row.epoch)
+    for row in rows:
         curves[row.key].append(row)
-    trials = {record.key: record for record in study.records(TrialRecord)}
-    for key, record in trials.items():
-        problem = _disagreement(record, curves.get(key, []))
+    for record in study.records(TrialRecord):
+        curve = curves.pop(record.key, [])
+        problem = _disagreement(record, curve)
         if problem:
-            yield f"{key} {problem}"
-    for key in curves.keys() - trials.keys():
+            yield f"{record.key} {problem}"
+    for key in curves:
         yield f"{key} has epochs and no trial"
 
 

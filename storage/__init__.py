@@ -1,1 +1,1 @@
-"""Bytes that survive a crash: folders here and on object stores, locks, checksums."""
+"""Files that survive a crash: folders on this machine and on object stores, locks, checksums."""
