@@ -24,6 +24,10 @@ def setup(shapes, quick, tmp_path):
     return TrainingSetup(recipe=quick, data=shapes, resources=Resources(), checkpoints=Folder(tmp_path))
 
 
+def with_micro_batch(setup, images):
+    return replace(setup, recipe=replace(setup.recipe, micro_batch=16 * images))  # a CPU takes a sixteenth
+
+
 def test_a_report_has_all_epochs_and_the_last_one_the_test_top1(setup):
     reports = list(run_trial(TASK, setup))
     assert [len(report.history) for report in reports] == [1, 2, 3]
@@ -74,9 +78,8 @@ def memory_limit(monkeypatch):
 
 def test_accumulated_passes_give_the_curve_of_the_whole_batch(setup):
     setup = replace(setup, checkpoints=None, recipe=replace(setup.recipe, drop_path=0.0))
-    in_parts = replace(setup, recipe=replace(setup.recipe, micro_batch=16 * 5))  # 5 images on a CPU
     expected = curve(run_trial(TASK, setup))
-    assert curve(run_trial(TASK, in_parts)) == [pytest.approx(row, abs=1e-4) for row in expected]
+    assert curve(run_trial(TASK, with_micro_batch(setup, 5))) == [pytest.approx(row, abs=1e-4) for row in expected]
 
 
 def test_what_does_not_fit_is_trained_in_smaller_passes_with_the_same_batch(setup, memory_limit):
@@ -102,11 +105,12 @@ def test_memory_that_runs_out_later_goes_on_from_the_checkpoint(setup, memory_li
 
 def test_a_single_image_that_does_not_fit_is_a_failure(setup, memory_limit):
     memory_limit[0] = 0.5
-    (failure,) = run_trial(TASK, setup)
+    (failure,) = run_trial(TASK, with_micro_batch(setup, 2))
     assert failure.kind == "memory"
 
 
 def test_memory_that_is_short_when_a_checkpoint_is_read_is_no_damage(setup, monkeypatch):
+    setup = with_micro_batch(setup, 2)
     next(run_trial(TASK, setup))
 
     def full(*args):
