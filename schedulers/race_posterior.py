@@ -25,9 +25,9 @@ class JointPosterior:
 
     def difference_variances(self, leader: int) -> Floats:
         """(m,): variances of the differences to the leader."""
-        own_variances = np.diagonal(self.covariance)
+        variances_of_all = np.diagonal(self.covariance)
         with_leader = self.covariance[leader]
-        variances = own_variances + with_leader[leader] - 2 * with_leader
+        variances = variances_of_all + with_leader[leader] - 2 * with_leader
         return np.clip(variances, 1e-12, None)
 
     def tie_densities(self, leader: int, variances: Floats) -> Floats:

@@ -1,4 +1,10 @@
-"""The prior of a race: how much the results of some candidates say about those of others."""
+"""The prior of a race: how much the results of some candidates say about those of others.
+
+It has three numbers, taken from a grid. The sampler's covariance, with fitted weights for each level, was tried instead
+(plus an individual part): 91.1 ± 1.7 against 94.3 ± 1.0 % of races right on NAS-Bench-201 with CIFAR-10, 92.0 ± 1.6
+against 87.0 ± 1.4 % with CIFAR-100, and a winner declared in 10 against 4 and 6 % of races. Measured with
+`python -m benchmarks.replay_race`, 30 and 60 repeats, and a covariance fitted after every 10 % more runs.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +22,17 @@ LEVEL_VARIANCE = 100.0  # prior variance of the level that all candidates share,
 
 @dataclass(frozen=True)
 class Prior:
-    """Covariance of the candidates' true top-1: a part that is smooth over the levels, and a part of each one's own."""
+    """Covariance of the candidates' true top-1: a part that is smooth over the levels, and an individual part."""
 
     axis_correlation: float  # of the smooth part, between candidates that differ on one axis
-    own_share: float  # of the variance, what is a candidate's own
+    individual_share: float  # of the variance, what no other candidate shares
     variance: float  # between candidates, in squared points
 
     def covariance(self, distances: Floats) -> Floats:
         """Of candidates at such distances (in axes), without the level that they share."""
-        smooth = (1 - self.own_share) * self.axis_correlation**distances
-        own = self.own_share * (distances == 0)
-        return self.variance * (smooth + own)
+        smooth = (1 - self.individual_share) * self.axis_correlation**distances
+        individual = self.individual_share * (distances == 0)
+        return self.variance * (smooth + individual)
 
 
 class RaceCovariance:
@@ -63,7 +69,7 @@ def learn_prior(
     seeds: SeedMeans,
     *,
     axis_correlations: Sequence[float] = (0.4, 0.7, 0.85, 0.95),
-    own_shares: Sequence[float] = (0.03, 0.1, 0.3),
+    individual_shares: Sequence[float] = (0.03, 0.1, 0.3),
     relative_variances: Sequence[float] = (0.01, 0.1, 0.5, 2.0),
 ) -> Prior:
     """The prior of a grid under which the means of candidates at such distances (n, n) are most probable.
@@ -73,10 +79,10 @@ def learn_prior(
     scale = float(seeds.means.var()) + seeds.sd**2
     priors = []
     covariances = []
-    for correlation, own_share in [*product(axis_correlations, own_shares), (0.0, 1.0)]:
-        shape = Prior(correlation, own_share, 1.0).covariance(distances)
+    for correlation, individual_share in [*product(axis_correlations, individual_shares), (0.0, 1.0)]:
+        shape = Prior(correlation, individual_share, 1.0).covariance(distances)
         for relative_variance in relative_variances:
-            priors.append(Prior(correlation, own_share, relative_variance * scale))
+            priors.append(Prior(correlation, individual_share, relative_variance * scale))
             covariances.append(relative_variance * scale * shape)
     noise = np.diag(seeds.sd**2 / seeds.counts)
     centred_means = seeds.means - seeds.means.mean()

@@ -1,8 +1,8 @@
 """Racing: which candidate gets one more seed, until one of them is known to be the best.
 
-The model: a candidate's top-1 is a function that is smooth over the levels, plus a deviation of its own, plus the noise
-of the seed. How much each counts is learned from the runs; where neighbours say nothing about each other, the race is
-one of unrelated candidates.
+The model: a candidate's top-1 is a smooth function of its levels, plus an individual deviation, plus the noise of the
+seed. How much each counts is learned from the runs; where neighbours say nothing about each other, the race is one of
+unrelated candidates.
 
 The decision: the doubt about a rival is the odds of a tie with the leader against a difference, the inverse of an
 e-value (Robbins, Annals of Mathematical Statistics 41, 1970; Grünwald et al., JRSS B 86, 2024). It is anytime-valid: a

@@ -1,1 +1,1 @@
-"""Samplers: who proposes the next candidate."""
+"""Samplers propose the next candidate, given what was observed of earlier ones, and recommend the best."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class TPE:
-    """The first `initial` proposals are random; then each is drawn by an estimator with a seed of its own.
+    """The first `initial` proposals are random; then each comes from an estimator with its own seed.
 
     The Optuna study is kept between proposals only to save time.
     """
@@ -27,7 +27,7 @@ class TPE:
         self._study: _ObservedStudy | None = None
 
     def propose(self, space: EncodedSpace, observations: Observations) -> int | None:
-        """A drawn candidate; the unseen one nearest to the last draw if all draws were seen or are no candidates."""
+        """The first draw that is an unseen candidate. If none is, the unseen candidate nearest to the last draw."""
         rng = proposal_rng(self.seed, observations)
         unseen = unseen_mask(space, observations)
         if not unseen.any():

@@ -12,8 +12,8 @@ def test_unordered_levels_are_one_axis_apart_and_ordered_ones_a_share_of_the_ran
     assert axis_distances(space, np.array([0]), np.arange(4)).tolist() == [[0.0, 1.0, 0.25, 2.0]]
 
 
-def test_the_own_part_is_shared_with_nobody():
-    prior = Prior(axis_correlation=0.5, own_share=0.2, variance=10.0)
+def test_the_individual_part_is_shared_with_nobody():
+    prior = Prior(axis_correlation=0.5, individual_share=0.2, variance=10.0)
     assert prior.covariance(np.array([0.0, 1.0, 2.0])).tolist() == pytest.approx([10.0, 4.0, 2.0])
 
 
@@ -32,9 +32,9 @@ def learned_from(space, top1):
 
 def test_an_additive_function_is_recognised():
     space = full_space(4, 4, 4)
-    assert learned_from(space, additive_top1(space)).own_share == 0.03
+    assert learned_from(space, additive_top1(space)).individual_share == 0.03
 
 
 def test_unrelated_candidates_are_recognised():
     unrelated = np.random.default_rng(1).normal(90, 1, 64)
-    assert learned_from(full_space(4, 4, 4), unrelated).own_share >= 0.3
+    assert learned_from(full_space(4, 4, 4), unrelated).individual_share >= 0.3
