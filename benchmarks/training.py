@@ -134,7 +134,7 @@ def main(argv: list[str] | None = None) -> None:
     share = Resources(device="cuda" if torch.cuda.is_available() else "cpu")
     torch.set_num_threads(share.threads)
     recipe = RECIPES[args.recipe]
-    size = args.batch_size or recipe.micro(share.device)
+    size = args.batch_size or recipe.largest_micro_batch(share.device)
     recipe = replace(recipe, batch_size=size, micro_batch=None, streamed=False, compile=args.compile)
     data = noise(recipe, args.classes, args.steps)
     candidates = [Candidate.parse(f"{recipe.backbone}-{placement}") for placement in PLACEMENTS]

@@ -112,12 +112,9 @@ def measure(
     """
     load_from_environment()
     torch.set_num_threads(resources.threads)
-    batch_size = min(recipe.micro(resources.device), recipe.batch_size // resources.ranks)
+    batch_size = min(recipe.largest_micro_batch(resources.device), recipe.batch_size // resources.ranks)
     recipe = replace(recipe, batch_size=batch_size, micro_batch=None, streamed=False, init=None)
-    dataset = _random_dataset(recipe, channels, num_classes)
-    alone = Resources(device=resources.device, threads=resources.threads)
-    setup = TrainingSetup(recipe=recipe, data=dataset, resources=alone, checkpoints=None)
-    trainer = Trainer(candidate=candidate, seed=0, setup=setup)
+    trainer = _trainer_on_random_images(candidate, recipe, channels, num_classes, resources)
     loader = trainer.loader
     assert isinstance(loader, InMemoryLoader)
     images = loader.train_images[:batch_size]
@@ -158,6 +155,16 @@ def share_here(cpus: int | None, gpus: float | None) -> tuple[Resources, int]:
     enough = NodeCapacity(cpus=max(machine.cpus, cpus or 1), gpus=machine.gpus)
     request = TrialRequest.choose([enough], cpus, gpus)
     return request.resources(), max(1, request.trials_on(machine))
+
+
+def _trainer_on_random_images(
+    candidate: Candidate, recipe: Recipe, channels: int, num_classes: int, resources: Resources
+) -> Trainer:
+    """A trainer of one rank, which saves nothing."""
+    one_rank = Resources(device=resources.device, threads=resources.threads)
+    dataset = _random_dataset(recipe, channels, num_classes)
+    setup = TrainingSetup(recipe=recipe, data=dataset, resources=one_rank, checkpoints=None)
+    return Trainer(candidate=candidate, seed=0, setup=setup)
 
 
 def _random_dataset(recipe: Recipe, channels: int, num_classes: int) -> InMemoryDataset:

@@ -98,7 +98,7 @@ class Recipe:
                 chosen[field.name] = value
         return chosen
 
-    def micro(self, device: str, cpu_divisor: int = 16) -> int:
+    def largest_micro_batch(self, device: str, cpu_divisor: int = 16) -> int:
         """The most images of one forward pass on a device of this type ("cpu" or "cuda").
 
         A CPU takes 1 / `cpu_divisor` of `micro_batch`, which is meant for GPUs.

@@ -109,7 +109,7 @@ def _images_per_rank(setup: TrainingSetup) -> int:
 
 
 def _images_per_pass(setup: TrainingSetup, micro_batch: int | None) -> int:
-    asked = micro_batch or setup.recipe.micro(setup.resources.device)
+    asked = micro_batch or setup.recipe.largest_micro_batch(setup.resources.device)
     return min(asked, _images_per_rank(setup))
 
 

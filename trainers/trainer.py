@@ -55,7 +55,7 @@ class Trainer:
             setup.data, recipe, device=self.device, rank_context=self.rank_context, workers=setup.resources.workers
         )
         self.micro_batches = self.rank_context.micro_batches(
-            self.loader.batch_size, micro_batch or recipe.micro(self.device.type)
+            self.loader.batch_size, micro_batch or recipe.largest_micro_batch(self.device.type)
         )
         self.images_per_rank = sum(len(positions) for positions in self.micro_batches)  # of an optimizer step
         self.metadata = describe_training(candidate, seed, setup, self.loader)

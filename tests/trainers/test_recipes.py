@@ -71,9 +71,9 @@ def test_a_cut_to_the_whole_budget_changes_nothing():
 
 def test_a_cpu_takes_smaller_micro_batches():
     recipe = replace(DIGITS, micro_batch=64)
-    assert (recipe.micro("cuda"), recipe.micro("cpu")) == (64, 4)
-    assert replace(DIGITS, micro_batch=8).micro("cpu") == 2
-    assert replace(DIGITS, batch_size=48).micro("cpu") == 48
+    assert (recipe.largest_micro_batch("cuda"), recipe.largest_micro_batch("cpu")) == (64, 4)
+    assert replace(DIGITS, micro_batch=8).largest_micro_batch("cpu") == 2
+    assert replace(DIGITS, batch_size=48).largest_micro_batch("cpu") == 48
 
 
 def test_the_command_lines_data_come_before_the_recipes():
@@ -136,4 +136,4 @@ def test_the_schedule_is_a_warm_up_a_cosine_and_a_floor(shapes, quick):
 
 
 def test_a_micro_batch_of_a_cpu_is_smaller_than_a_gpus():
-    assert (ABLATION.micro("cuda"), ABLATION.micro("cpu")) == (128, 8)
+    assert (ABLATION.largest_micro_batch("cuda"), ABLATION.largest_micro_batch("cpu")) == (128, 8)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
 from itertools import islice
 
 import torch
@@ -17,13 +16,11 @@ from trainers.data.open_dataset import load_in_memory, open_streamed
 from trainers.data.streamed import StreamedDataset
 from trainers.data.transforms import TransformedImages, evaluation_transform
 from trainers.device import device_name
-from trainers.evaluation import evaluate
-from trainers.export.accuracy import accuracy_table
+from trainers.evaluation import Evaluation, evaluate
 from trainers.export.load import TrainedModel, restore
 from trainers.metadata import CheckpointMetadata
 
 from timm.data.loader import fast_collate
-from timm.models.metaformer import MetaFormer
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 
@@ -47,27 +44,30 @@ def validate(
     dataset = open_test_images(data, metadata, size)
     batches = raw_batches(dataset, metadata, img_size=size, batch_size=batch_size, workers=workers)
     torch_device = torch.device(device)
-    model = trained.model.to(torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    evaluation = evaluate(
-        partial(_predict, model),
-        _normalise(batches, metadata, torch_device),
-        num_classes=len(metadata.classes),
-        device=torch_device,
-    )
-    title = (
+    evaluation = _evaluate(trained, batches, torch_device)
+    lines = [
         f"{metadata.candidate} at {size} px, {dataset.num_test} test images of {dataset.name}, "
-        f"{device_name(torch_device)}"
-    )
-    return "\n".join(
-        [title, *_recorded_accuracy(trained, dataset, size), "", *accuracy_table(evaluation, metadata.classes)]
-    )
+        f"{device_name(torch_device)}",
+        *_recorded_accuracy(trained, dataset, size),
+        "",
+        *accuracy_table(evaluation, metadata.classes),
+    ]
+    return "\n".join(lines)
 
 
-def _predict(model: MetaFormer, images: Tensor) -> Tensor:
-    """Logits (B, classes) in float32, computed in bfloat16 on a GPU."""
-    on_gpu = images.device.type == "cuda"
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=on_gpu):
-        return model(images).float()
+def accuracy_table(evaluation: Evaluation, classes: Sequence[str]) -> list[str]:
+    """One line per class and one for all images, with top-1 and top-5 in percent."""
+    per_class = torch.stack([evaluation.images, evaluation.in_top1, evaluation.in_top5], dim=1)
+    over_all = per_class.sum(0)
+    names = [*classes, "all"]
+    rows = [*per_class.tolist(), over_all.tolist()]
+    width = max(len(name) for name in ["class", *names])
+    lines = [f"{'class':{width}}   images   top-1 %   top-5 %"]
+    for name, (images, top1, top5) in zip(names, rows, strict=True):
+        top1_percent = _percent(top1, images)
+        top5_percent = _percent(top5, images)
+        lines.append(f"{name:{width}} {images:8,}  {top1_percent}  {top5_percent}")
+    return lines
 
 
 def open_test_images(data: str, metadata: CheckpointMetadata, img_size: int) -> ImageDataset:
@@ -97,6 +97,19 @@ def raw_batches(
         workers = os.cpu_count() or 1
     decoded = TransformedImages(dataset.test_images, dataset.test_labels, transform)
     return DataLoader(decoded, batch_size, num_workers=workers, collate_fn=fast_collate)
+
+
+def _evaluate(trained: TrainedModel, batches: Batches, device: torch.device) -> Evaluation:
+    """Evaluate on unnormalised batches; in bfloat16 on a GPU."""
+    model = trained.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+
+    def predict(images: Tensor) -> Tensor:
+        with autocast:
+            return model(images).float()
+
+    normalised = _normalise(batches, trained.metadata, device)
+    return evaluate(predict, normalised, num_classes=len(trained.metadata.classes), device=device)
 
 
 def _normalise(batches: Batches, metadata: CheckpointMetadata, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
@@ -155,3 +168,9 @@ def _first_names(names: set[str], where: str, shown: int = 5) -> str:
     if len(names) > shown:
         text += " ..."
     return f"{len(names)} only {where}: {text}"
+
+
+def _percent(correct: int, images: int) -> str:
+    if images == 0:
+        return "       -"
+    return f"{100 * correct / images:8.2f}"

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from searchspace.candidate import Candidate
@@ -12,6 +13,8 @@ from tests.support.checkpoints import write_checkpoint
 from tests.support.training import make_trainer
 from trainers.__main__ import main
 from trainers.data.open_dataset import open_dataset
+from trainers.evaluation import Evaluation
+from trainers.export.validate import accuracy_table
 
 CANDIDATE = Candidate.parse("caformer_micro-dwconv-cska-ska-attn")
 
@@ -126,3 +129,13 @@ def test_a_negative_number_of_workers_is_refused(folder, tmp_path, capsys):
         tmp_path / "run", classes=("bright", "dark"), mean=(0.5,) * 3, std=(0.5,) * 3, streamed=True
     )
     refused(capsys, where, "--data", folder, "--workers", "-1")
+
+
+def test_the_table_has_a_line_per_class_and_one_for_all():
+    evaluation = Evaluation(torch.tensor([1500, 0]), torch.tensor([1000, 0]), torch.tensor([1500, 0]), total_loss=0.0)
+    assert accuracy_table(evaluation, ("a long name", "all")) == [
+        "class         images   top-1 %   top-5 %",
+        "a long name    1,500     66.67    100.00",
+        "all                0         -         -",
+        "all            1,500     66.67    100.00",
+    ]
