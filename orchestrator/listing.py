@@ -11,9 +11,9 @@ from orchestrator.preflight import (
 )
 from orchestrator.preflight_text import describe
 from searchspace.candidate import Candidate
-from trainers.cost import Cost, ModelSize, count_all, measure, share_here
+from trainers.cost import Cost, ModelSize, count_all, measure
 from trainers.data.decoding_estimate import decoding_speed
-from trainers.resources import Resources
+from trainers.resources import Resources, local_resources
 
 
 def print_listing(plan: StudyPlan, cpus: int | None, gpus: float | None, *, max_listed: int = 1000) -> None:
@@ -52,7 +52,7 @@ def _estimate_here(plan: StudyPlan, cpus: int | None, gpus: float | None) -> lis
     """The study's estimate in lines, from costs measured in this process."""
     requested = plan.requested_trials()
     sizes = candidate_sizes(plan, requested)
-    resources, trials_at_a_time = share_here(cpus, gpus)
+    resources, trials_at_a_time = local_resources(cpus, gpus)
     measured = Measurements(
         costs=[_measure_here(plan, name, resources) for name in extreme_candidates(sizes)],
         resources=resources,

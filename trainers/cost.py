@@ -20,7 +20,7 @@ from trainers.data.batch_loaders import InMemoryLoader
 from trainers.data.in_memory import InMemoryDataset
 from trainers.device import device_name
 from trainers.recipes import Recipe
-from trainers.resources import NodeCapacity, Resources, TrialRequest, this_machine
+from trainers.resources import Resources
 from trainers.trainer import Trainer
 from trainers.trial_task import TrainingSetup
 
@@ -141,20 +141,6 @@ def measure(
         train_images_per_second=train_speed,
         peak_memory=peak_memory,
     )
-
-
-def share_here(cpus: int | None, gpus: float | None) -> tuple[Resources, int]:
-    """What a trial gets on this machine, and how many such trials it holds at a time.
-
-    The study may be meant for another machine: here it is measured without GPUs if there are none, and with more
-    threads than CPUs if it asks for them. ValueError if there are GPUs, but too few.
-    """
-    machine = this_machine()
-    if not machine.gpus:
-        gpus = 0.0
-    enough = NodeCapacity(cpus=max(machine.cpus, cpus or 1), gpus=machine.gpus)
-    request = TrialRequest.choose([enough], cpus, gpus)
-    return request.resources(), max(1, request.trials_on(machine))
 
 
 def _trainer_on_random_images(

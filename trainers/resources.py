@@ -98,3 +98,17 @@ def whole_machine(ranks: int) -> Resources:
     request = TrialRequest(cpus=int(machine.cpus), gpus=ranks)
     spare_cpus = request.resources().threads - 1
     return request.resources(loader_workers=min(max(1, spare_cpus), 16))
+
+
+def local_resources(cpus: int | None, gpus: float | None) -> tuple[Resources, int]:
+    """What a trial with this request gets on this machine, and how many such trials fit on it at the same time.
+
+    The study may be meant for another machine. Without a GPU here, a trial gets none; it may get more threads than
+    there are CPUs. ValueError if there are GPUs, but too few.
+    """
+    machine = this_machine()
+    if not machine.gpus:
+        gpus = 0.0
+    enough_cpus = NodeCapacity(cpus=max(machine.cpus, cpus or 1), gpus=machine.gpus)
+    request = TrialRequest.choose([enough_cpus], cpus, gpus)
+    return request.resources(), max(1, request.trials_on(machine))

@@ -3,8 +3,7 @@ import os
 import pytest
 import torch
 
-from trainers.cost import share_here
-from trainers.resources import NodeCapacity, Resources, TrialRequest, this_machine, whole_machine
+from trainers.resources import NodeCapacity, Resources, TrialRequest, local_resources, this_machine, whole_machine
 
 
 def nodes(*sizes):
@@ -90,13 +89,13 @@ def test_without_a_gpu_ranks_share_the_threads_of_torch(no_gpus, monkeypatch):
 
 
 def test_a_study_for_a_larger_machine_is_measured_on_what_there_is(no_gpus):
-    assert share_here(None, None) == (Resources(threads=1), 4)
-    assert share_here(None, 8.0) == (Resources(threads=1), 4)
-    assert share_here(16, None) == (Resources(threads=16), 1)
+    assert local_resources(None, None) == (Resources(threads=1), 4)
+    assert local_resources(None, 8.0) == (Resources(threads=1), 4)
+    assert local_resources(16, None) == (Resources(threads=16), 1)
 
 
-def test_a_share_of_this_machine(two_gpus):
-    assert share_here(None, None) == (Resources(device="cuda", threads=6), 2)
-    assert share_here(None, 0.5) == (Resources(device="cuda", threads=3, memory_fraction=0.5), 4)
+def test_a_trial_gets_its_part_of_this_machine(two_gpus):
+    assert local_resources(None, None) == (Resources(device="cuda", threads=6), 2)
+    assert local_resources(None, 0.5) == (Resources(device="cuda", threads=3, memory_fraction=0.5), 4)
     with pytest.raises(ValueError, match="a trial wants 4 CPUs and 3 GPUs, the nodes have 12 CPUs and 2 GPUs"):
-        share_here(4, 3.0)
+        local_resources(4, 3.0)
