@@ -45,14 +45,16 @@ def train(queue: TrialQueue, cluster: Cluster, trainable: Any, stall_detector: S
     searcher = TrialSearcher(queue, cluster)
     callback = TrialCallback(queue.recorder, interrupts, stall_detector)
     with interrupts:
-        while True:
+        finished = False
+        while not finished:
             try:
                 _run_tune(cluster, trainable, searcher, callback)
+                finished = True
             except OutOfMemoryError:  # it ends Tune itself, with all trials that were running
                 for record in searcher.release_all():
                     callback.on_memory_shortage(record.key)
-            else:
-                return interrupts.received
+                finished = bool(interrupts.received)
+    return interrupts.received
 
 
 def _run_tune(cluster: Cluster, trainable: Any, searcher: TrialSearcher, callback: TrialCallback) -> None:

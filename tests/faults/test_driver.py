@@ -49,7 +49,7 @@ class Driver:
     def end(self):
         """Its exit code, and the seconds until then."""
         began = time.monotonic()
-        code = self.process.wait(timeout=60)
+        code = self.process.wait(timeout=180)
         seconds = time.monotonic() - began
         self.output, _ = self.process.communicate(timeout=60)
         return code, seconds
