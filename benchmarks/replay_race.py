@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from benchmarks.tabular import Table, confidence, positive
-from results.statistics.comparison import pooled_sd
+from results.statistics.power import pooled_sd
 from schedulers.encoded_space import EncodedSpace
 from schedulers.racing import Race
 

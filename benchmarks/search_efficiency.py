@@ -32,7 +32,7 @@ import schedulers.samplers.gp_kernel  # noqa: F401  imported before the clock st
 from benchmarks import replay_race, replay_rungs
 from benchmarks.plain import PLAIN
 from benchmarks.tabular import Table, confidence, positive
-from results.report.figures import COLOURS, WIDTH, files, styled
+from results.report.figure_style import COLOURS, WIDTH, files, styled
 from schedulers.encoded_space import Observation
 from schedulers.samplers.registry import SAMPLERS, make_sampler
 

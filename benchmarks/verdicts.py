@@ -20,7 +20,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import optimize
 
-from results.statistics.comparison import ALPHA, Comparison, compare, pooled_sd, power
+from results.statistics.comparison import Comparison, compare
+from results.statistics.power import pooled_sd, power
+from results.statistics.significance import ALPHA
 
 SEEDS = (3, 4, 5, 10)
 ROWS = 6  # of Table 5, beside its baseline

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from orchestrator.plan import StudyPlan, needs_training
 from orchestrator.speed_model import SpeedModel
 from results.records import CostRecord, TrialRecord
-from results.report.tables import finished_top1
-from results.statistics.comparison import pooled_sd, smallest_difference
+from results.statistics.finished import finished_top1
+from results.statistics.power import pooled_sd, smallest_difference
 from results.store import Study
 from searchspace.candidate import Candidate
 from trainers.cost import Cost, ModelSize, count_all

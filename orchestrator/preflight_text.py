@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.plan import StudyPlan
 from orchestrator.preflight import Resolution, StudyEstimate
-from results.statistics.comparison import POWER
+from results.statistics.power import POWER
 from storage.folder import Folder
 
 

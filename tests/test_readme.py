@@ -11,7 +11,7 @@ import pytest
 from orchestrate import main
 from orchestrator.command_line import make_parser
 from results.records import CostRecord
-from results.report.write_report import make_report
+from results.report.make_report import make_report
 from results.store import Study
 from tests.support.paths import ROOT
 from tests.support.readme import README, code_blocks, space_file

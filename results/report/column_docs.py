@@ -1,114 +1,114 @@
-"""What each column of each Parquet file of a report means, and writing them with it."""
+"""What each column of each Parquet file of a report means. The notes are also stored in the files."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import NamedTuple
 
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
+from results.statistics.power import POWER
+from results.statistics.significance import ALPHA
 
-from results.statistics.comparison import ALPHA, POWER
 
-_TEST = "top-1 of the test images in percent"
-TABLE: dict[str, tuple[str, str]] = {  # type and meaning of each column
-    "row": ("str", "the paper's row"),
-    "placement": ("str", "the mixers of all stages"),
-    "baseline": ("str", "the placement that this row is compared with"),
-    "status": ("str", "not run, or how its trials ended"),
-    "epoch": ("Int64", "epochs behind the numbers"),
-    "seeds": ("int64", "trials behind the numbers: the finished ones, else those that came furthest"),
-    "test_top1": ("float64", f"{_TEST}, mean over seeds"),
-    "test_sd": ("float64", f"{_TEST}, standard deviation over seeds"),
-    "val_top1": ("float64", "top-1 of the validation split in percent, mean over seeds"),
-    "difference": ("float64", "test_top1 minus the baseline's, points; finished trials only"),
-    "low": ("float64", "lower end of the difference's 95 % bootstrap interval (BCa), points"),
-    "high": ("float64", "upper end of it"),
-    "p_student": ("float64", "Student's t-test, two-sided, this row alone"),
-    "p_welch": ("float64", "Welch's t-test, two-sided, this row alone"),
-    "p_permutation": ("float64", "permutation test, two-sided, this row alone"),
-    "p": ("float64", "what the verdict rests on, Holm-corrected over this table"),
-    "p_equivalent": ("float64", "two one-sided tests within the margin, Holm-corrected over this table"),
-    "p_better": ("float64", "probability that a seed of this row beats one of the baseline, ties half"),
-    "verdict": ("str", f"win, loss, equivalent or unresolved at {ALPHA:g}; empty where nothing is compared"),
-    "seeds_needed": (
-        "Int64",
-        f"seeds an arm that resolve such a difference with {100 * POWER:.0f} % power, if at most 1,000",
+class Column(NamedTuple):
+    """A column of a result table: its pandas type and what it means."""
+
+    type: str
+    note: str
+
+
+# The result tables: `table5.parquet` and the like.
+TABLE: dict[str, Column] = {
+    "row": Column("str", "the paper's name of the row"),
+    "placement": Column("str", "the token mixers of all stages, with their switches"),
+    "baseline": Column("str", "the placement that this row is compared with"),
+    "status": Column("str", "not run, or how its trials ended"),
+    "epoch": Column("Int64", "number of epochs after which the accuracies were measured"),
+    "seeds": Column("int64", "number of trials behind the accuracies: finished ones, or if none those furthest along"),
+    "test_top1": Column("float64", "top-1 of the test images in percent, mean over seeds"),
+    "test_sd": Column("float64", "top-1 of the test images in percent, standard deviation over seeds"),
+    "val_top1": Column("float64", "top-1 of the validation split in percent, mean over seeds"),
+    "difference": Column("float64", "test_top1 minus the baseline's, in percentage points; finished trials only"),
+    "low": Column("float64", "lower end of the difference's 95 % bootstrap interval (BCa), in percentage points"),
+    "high": Column("float64", "upper end of the difference's 95 % bootstrap interval (BCa), in percentage points"),
+    "p_student": Column("float64", "p value of Student's t-test, two-sided, not corrected"),
+    "p_welch": Column("float64", "p value of Welch's t-test, two-sided, not corrected"),
+    "p_permutation": Column("float64", "p value of the permutation test, two-sided, not corrected"),
+    "p": Column("float64", "p value that the verdict uses, Holm-corrected over this table"),
+    "p_equivalent": Column("float64", "p value of two one-sided tests at the margin, Holm-corrected over this table"),
+    "p_better": Column("float64", "probability that a seed of this row beats one of the baseline; ties count half"),
+    "verdict": Column("str", f"win, loss, equivalent or unresolved at level {ALPHA:g}; empty if nothing is compared"),
+    "seeds_needed": Column(
+        "Int64", f"seeds per row that would find such a difference with {100 * POWER:.0f} % power, if at most 1,000"
     ),
-    "tied_best": ("bool", "the highest mean, or not resolved from it"),
-    "paper_top1": ("float64", "the paper's number in percent: ImageNet-1k at 224 px, epoch 160, one run"),
-    "paper_says": ("str", "the paper's words where its number is not in our sources"),
-    "num_params": ("Int64", "parameters"),
-    "flops": ("Int64", "per image, multiply-add 2"),
-    "images_per_second": ("float64", "inference, on the device that most trials ran on"),
+    "tied_best": Column("bool", "whether this row has the best mean or is not significantly worse"),
+    "paper_top1": Column("float64", "the paper's top-1 in percent: ImageNet-1k at 224 px, epoch 160, one run"),
+    "paper_says": Column("str", "the paper's words where its number is not in our sources"),
+    "num_params": Column("Int64", "number of parameters"),
+    "flops": Column("Int64", "floating-point operations per image; a multiply-add counts as 2"),
+    "images_per_second": Column("float64", "inference speed on the device that most trials ran on"),
 }
-_INTERVAL = {"low": "lower end of the 95 % t-interval", "high": "upper end of it"}
-_PLACE = {"placement": TABLE["placement"][1], "published": "whether the paper prints this placement"}
-_SPEED = {"images_per_second": TABLE["images_per_second"][1]}
-_SEEDS = {"seeds": "finished trials of this placement"}
-_EFFECT = {**_INTERVAL, "p": "of a t-test against no effect, this row alone", "trials": "finished trials at this level"}
-NOTES: dict[str, dict[str, str]] = {  # of what is no table of the paper, by file
+
+_PLACEMENT = {"placement": TABLE["placement"].note, "published": "whether the paper prints this placement"}
+_INTERVAL = {"low": "lower end of the 95 % t-interval", "high": "upper end of the 95 % t-interval"}
+_SEEDS = {"seeds": "number of finished trials of this placement"}
+_SPEED = {"images_per_second": TABLE["images_per_second"].note}
+_EFFECT = {
+    **_INTERVAL,
+    "p": "p value of a t-test against no effect, not corrected",
+    "trials": "number of finished trials with this level",
+}
+
+# All other Parquet files: the notes of their columns, by what a file holds.
+NOTES: dict[str, dict[str, str]] = {
     "head_counts": {
-        "series": "mixer of the stage, and whether its head dim follows the number of heads or stays the backbone's",
-        "heads": "heads of that stage",
-        "mean": f"{_TEST}, mean over seeds",
-        **_PLACE,
+        "series": "mixer of the stage; its head dim follows from the number of heads, or is fixed at the backbone's",
+        "heads": "number of heads of the stage",
+        "mean": TABLE["test_top1"].note,
+        **_PLACEMENT,
         **_INTERVAL,
         **_SEEDS,
         **_SPEED,
     },
     "head_trends": {
-        "series": "as in the points of the figure",
-        "slope": "points of test top-1 for each doubling of the heads",
-        "p": "that the slope is zero, Holm-corrected over the series",
-        "trials": "finished trials behind the line",
-        "verdict": f"rises, falls or unresolved at {ALPHA:g}",
+        "series": "as in the figure's data",
+        "slope": "change of test top-1 for each doubling of the heads, in percentage points",
+        "p": "p value of a t-test against a slope of zero, Holm-corrected over the series",
+        "trials": "number of finished trials behind the line",
+        "verdict": f"rises, falls or unresolved at level {ALPHA:g}",
         **_INTERVAL,
     },
     "learning_curves": {
-        "epoch": "completed epochs",
-        "mean": "top-1 of the validation split in percent, mean over seeds",
-        "low": "of the lowest seed",
-        "high": "of the highest seed",
-        "seeds": "trials that came to this epoch",
-        **_PLACE,
+        "epoch": "number of completed epochs",
+        "mean": TABLE["val_top1"].note,
+        "low": "the lowest seed's",
+        "high": "the highest seed's",
+        "seeds": "number of trials that completed this epoch",
+        **_PLACEMENT,
     },
     "trade_offs": {
-        "test_top1": TABLE["test_top1"][1],
-        "flops": TABLE["flops"][1],
-        "front_flops": "whether no other mean is as high at as few FLOPs",
-        "front_speed": "whether no other mean is as high at as many images per second",
-        **_PLACE,
+        "test_top1": TABLE["test_top1"].note,
+        "flops": TABLE["flops"].note,
+        "front_flops": "whether it is on the Pareto front of mean top-1 and FLOPs",
+        "front_speed": "whether it is on the Pareto front of mean top-1 and images per second",
+        **_PLACEMENT,
         **_INTERVAL,
         **_SEEDS,
         **_SPEED,
     },
     "main_effects": {
         "factor": "a stage (its mixer) or one of its switches",
-        "level": "mixer or switch",
-        "effect": "points of test top-1 against the baseline's level, the rest equal",
+        "level": "a mixer, or the value of a switch",
+        "effect": "change of test top-1 against the baseline's level, other factors equal, in percentage points",
         **_EFFECT,
     },
     "interactions": {
         "factors": "a pair of stages",
         "levels": "a pair of mixers",
-        "effect": "points of test top-1 beyond the sum of the two main effects",
+        "effect": "change of test top-1 beyond the sum of the two main effects, in percentage points",
         **_EFFECT,
     },
     "importance": {
         "factor": "a stage, a switch or a pair of stages",
-        "share": "of the variance of test top-1 that is explained only with this factor, 0 to 1",
-        "p": "of the F-test of dropping it, this row alone",
+        "share": "share of the variance of test top-1 that only this factor explains, 0 to 1",
+        "p": "p value of the F-test of leaving this factor out, not corrected",
     },
 }
-
-
-def to_parquet(table: pd.DataFrame, notes: Mapping[str, str]) -> bytes:
-    """The table as Parquet; what a column means is its field's metadata, and in pandas `DataFrame.attrs["columns"]`."""
-    table = table.copy()
-    table.attrs = {"columns": {str(name): notes[str(name)] for name in table}}
-    arrow = pa.Table.from_pandas(table, preserve_index=False)
-    noted = [field.with_metadata({"note": notes[field.name]}) for field in arrow.schema]
-    content = pa.BufferOutputStream()
-    pq.write_table(arrow.cast(pa.schema(noted, arrow.schema.metadata)), content, write_page_checksum=True)
-    return content.getvalue().to_pybytes()

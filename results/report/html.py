@@ -1,4 +1,4 @@
-"""One self-contained page about a study: no script, no file beside it, nothing asked of any network."""
+"""The page of a report: one self-contained HTML file without scripts, other files or network access."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from pathlib import Path
 
 import pandas as pd
 
-from results.report.tables import main_device
+from results.report.device_costs import main_device
 from results.settings import StudySettings
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """An SVG and what it shows."""
+    """An SVG with its caption."""
 
     caption: str
     svg: bytes
 
     @property
     def base64(self) -> str:
-        """The SVG as a data URI wants it."""
+        """The SVG, encoded for a data URI."""
         return b64encode(self.svg).decode()
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: a table as text or None, then drawings."""
+    """A part of the page: a title, a caption, a table of text cells or None, and drawings."""
 
     title: str
     caption: str
@@ -37,16 +37,17 @@ class Section:
 
 
 def page(title: str, trials: pd.DataFrame, settings: StudySettings, sections: list[Section], legend: str) -> bytes:
-    """The page; while trials run it asks the browser to read it again every minute."""
+    """The page as UTF-8. While trials run, it makes the browser reload it every minute."""
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string((Path(__file__).parent / "page.html").read_text())
-    states = trials["status"].value_counts()
+    statuses = trials["status"].value_counts()
+    counts = [f"{number} {status}" for status, number in statuses.items()]
     return template.render(
         title=title,
-        running="running" in states,
-        state=", ".join(f"{number} {state}" for state, number in states.items()) or "no trial has begun",
+        running="running" in statuses,
+        state=", ".join(counts) or "no trial has begun",
         facts=_facts(trials, settings),
         sections=sections,
         legend=legend,
@@ -55,17 +56,23 @@ def page(title: str, trials: pd.DataFrame, settings: StudySettings, sections: li
 
 
 def _facts(trials: pd.DataFrame, settings: StudySettings) -> dict[str, str]:
-    """How the rows came to be."""
-    candidates, seeds = trials["candidate"].nunique(), trials["seed"].nunique()
+    """How the numbers of the page were obtained; facts that are not known are left out."""
+    candidates = trials["candidate"].nunique()
+    seeds = trials["seed"].nunique()
+    hours = trials["seconds"].sum() / 3600
     facts = {
         "space": f"{settings.space} on {settings.backbone}",
         "data": f"{settings.data_name}, fingerprint {settings.data_fingerprint}",
         "recipe": f"{settings.recipe_name}: {settings.budget} epochs at {settings.img_size} px",
-        "begun with": settings.init or "",
+        "initial weights": settings.init or "",
         "trials": f"{len(trials)}: {candidates} candidates, up to {seeds} seeds each",
         "device": main_device(trials),
-        "torch": ", ".join(sorted(set(trials["torch"]) - {""})),
-        "commit": ", ".join(sorted(set(trials["commit"]) - {""})),
-        "training time": f"{trials['seconds'].sum() / 3600:.2f} hours, all trials together",
+        "torch": _distinct(trials["torch"]),
+        "commit": _distinct(trials["commit"]),
+        "training time": f"{hours:.2f} hours, summed over all trials",
     }
     return {name: value for name, value in facts.items() if value}
+
+
+def _distinct(texts: pd.Series) -> str:
+    return ", ".join(sorted(set(texts) - {""}))

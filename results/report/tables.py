@@ -1,4 +1,4 @@
-"""The paper's tables, filled from a study, as numbers: one row for each row of the paper, with its evidence."""
+"""The paper's tables filled from a study, as numbers: one row for each row of the paper."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from dataclasses import asdict, fields, replace
 import pandas as pd
 
 from results.report.column_docs import TABLE
+from results.report.device_costs import main_device_costs
 from results.settings import PublishedRow
 from results.statistics.comparison import MARGIN, Comparison, compare
+from results.statistics.finished import finished_top1
 
 
 def result_table(
@@ -19,52 +21,49 @@ def result_table(
     paper: pd.DataFrame,
     margin: float = MARGIN,
 ) -> pd.DataFrame:
-    """One row for each of `rows` (row, heads, placement, baseline), in their order; columns as in results/columns.py.
+    """One row for each placement of `rows`, in their order; column_docs.TABLE explains the columns.
 
-    The numbers of a row are those of its finished seeds, or where there are none those that came to the same furthest
-    epoch; only finished ones are compared. What was not run is missing.
+    The accuracies of a row are those of its finished trials, or if there are none those of the trials that came to the
+    furthest epoch. Only finished trials are compared. Numbers of placements that were not run are missing.
     """
-    listed = pd.DataFrame(list(rows), columns=["row", "heads", "placement", "baseline"]).drop_duplicates("placement")
-    listed["row"] = [_label(row, heads) for row, heads in zip(listed["row"], listed["heads"], strict=True)]
-    ours = [_numbers(str(placement), group) for placement, group in trials.groupby("placement", sort=False)]
-    table = listed.merge(pd.DataFrame(ours, columns=list(_numbers("", trials.iloc[:0]))), on="placement", how="left")
-    table = table.merge(costs_here(trials, costs), on="candidate", how="left")
+    listed = pd.DataFrame(
+        [(_label(row), row.placement, row.baseline) for row in rows], columns=["row", "placement", "baseline"]
+    ).drop_duplicates("placement")
+    table = listed.merge(_accuracies(trials), on="placement", how="left")
+    table = table.merge(main_device_costs(trials, costs), on="candidate", how="left")
     table = table.merge(paper[["placement", "paper_top1", "paper_says"]], on="placement", how="left")
-    table = table.merge(_evidence(trials, listed, margin), on="placement", how="left")
+    table = table.merge(_comparisons(trials, listed, margin), on="placement", how="left")
     table["tied_best"] = table["placement"].isin(_tied_best(trials, listed["placement"], margin))
     table = table.fillna({"status": "not run", "seeds": 0, "verdict": "", "paper_says": ""})
-    return table[list(TABLE)].astype({name: kind for name, (kind, _) in TABLE.items()})
+    types = {name: column.type for name, column in TABLE.items()}
+    return table[list(TABLE)].astype(types)
 
 
-def main_device(trials: pd.DataFrame) -> str:
-    """The device that most trials ran on; empty if none ran."""
-    devices = trials["device"][trials["device"] != ""].mode()
-    return "" if devices.empty else str(devices[0])
+def _label(row: PublishedRow) -> str:
+    """The name of the row, with its number of heads if it has one: "CSKA, 8 heads"."""
+    if row.heads is None:
+        return row.row
+    plural = "s" if row.heads > 1 else ""
+    return f"{row.row}, {row.heads} head{plural}"
 
 
-def costs_here(trials: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
-    """Candidate, num_params, flops and images_per_second on the main device, a row each."""
-    columns = ["candidate", "num_params", "flops", "images_per_second"]
-    return costs[costs["device"] == main_device(trials)][columns]
+def _accuracies(trials: pd.DataFrame) -> pd.DataFrame:
+    """Status, epoch, seeds and top-1 of each placement."""
+    rows = [
+        {"placement": placement, **_accuracy(trials_of_placement)}
+        for placement, trials_of_placement in trials.groupby("placement", sort=False)
+    ]
+    columns = ["placement", "candidate", "status", "epoch", "seeds", "test_top1", "test_sd", "val_top1"]
+    return pd.DataFrame(rows, columns=columns)
 
 
-def finished_top1(trials: pd.DataFrame) -> dict[str, list[float]]:
-    """Test top-1 of each placement's finished seeds, in the order of seeds; nothing that a rung stopped."""
-    done = trials[(trials["status"] == "done") & trials["test_top1"].notna()].sort_values("seed")
-    return {str(placement): group.tolist() for placement, group in done.groupby("placement")["test_top1"]}
-
-
-def _label(row: str, heads: float) -> str:
-    return row if pd.isna(heads) else f"{row}, {heads:g} head{'s' if heads > 1 else ''}"
-
-
-def _numbers(placement: str, trials: pd.DataFrame) -> dict[str, object]:
-    """What the trials of one placement say: the finished ones, else those that came furthest, never both."""
+def _accuracy(trials: pd.DataFrame) -> dict[str, object]:
+    """The numbers of one placement: from its finished trials, else from those that came furthest, never from both."""
     measured = trials[trials["top1"].notna() & (trials["status"] != "diverged")]
-    done = measured[measured["status"] == "done"]
-    shown = measured[measured["epoch"] == measured["epoch"].max()] if done.empty else done
+    shown = measured[measured["status"] == "done"]
+    if shown.empty:
+        shown = measured[measured["epoch"] == measured["epoch"].max()]
     return {
-        "placement": placement,
         "candidate": trials["candidate"].max(),
         "status": _status(trials),
         "epoch": shown["epoch"].max(),
@@ -76,36 +75,39 @@ def _numbers(placement: str, trials: pd.DataFrame) -> dict[str, object]:
 
 
 def _status(trials: pd.DataFrame) -> str:
-    """`done`, or where trials ended differently how many ended how: `2 done, 1 stopped at epoch 4`."""
-    ends = trials["status"].where(
-        trials["status"] == "done", trials["status"] + " at epoch " + trials["epoch"].astype(str)
-    )
-    counts = ends.value_counts(sort=False).sort_index()
+    """`done`, or where trials ended differently how many ended how: `2 done, 1 paused at epoch 4`."""
+    is_done = trials["status"] == "done"
+    with_epoch = trials["status"] + " at epoch " + trials["epoch"].astype(str)
+    counts = trials["status"].where(is_done, with_epoch).value_counts(sort=False).sort_index()
     if len(counts) == 1:
         return str(counts.index[0])
-    return ", ".join(f"{number} {end}" for end, number in counts.items())
+    return ", ".join(f"{number} {status}" for status, number in counts.items())
 
 
-def _evidence(trials: pd.DataFrame, listed: pd.DataFrame, margin: float) -> pd.DataFrame:
-    """The comparison of each row with its baseline."""
+def _comparisons(trials: pd.DataFrame, listed: pd.DataFrame, margin: float) -> pd.DataFrame:
+    """The comparison of each row with its baseline, where both have finished trials."""
     top1 = finished_top1(trials)
-    baselines = dict(zip(listed["placement"], listed["baseline"], strict=True))
-    found = compare(top1, {row: base for row, base in baselines.items() if {row, base} <= top1.keys()}, margin)
+    baselines = {}
+    for row, baseline in zip(listed["placement"], listed["baseline"], strict=True):
+        if row in top1 and baseline in top1:
+            baselines[row] = baseline
     diverged = set(trials["placement"][trials["status"] == "diverged"])
-    names = ["placement", *(field.name for field in fields(Comparison))]
     rows = []
-    for row, comparison in found.items():
-        if {row, baselines[row]} & diverged:  # the survivors alone would flatter it
+    for row, comparison in compare(top1, baselines, margin).items():
+        if row in diverged or baselines[row] in diverged:
+            # The seeds that did not diverge may be the better ones.
             comparison = replace(comparison, verdict="unresolved", seeds_needed=None)
         rows.append({"placement": row, **asdict(comparison)})
-    return pd.DataFrame(rows, columns=names)
+    return pd.DataFrame(rows, columns=["placement", *(field.name for field in fields(Comparison))])
 
 
 def _tied_best(trials: pd.DataFrame, placements: Iterable[str], margin: float) -> list[str]:
-    """The placement with the highest mean, and those that are not resolved from it."""
-    top1 = {row: values for row, values in finished_top1(trials).items() if row in set(placements)}
+    """The placement with the best mean, and those that are not significantly worse."""
+    listed = set(placements)
+    top1 = {placement: values for placement, values in finished_top1(trials).items() if placement in listed}
     if not top1:
         return []
-    best = max(top1, key=lambda row: sum(top1[row]) / len(top1[row]))
-    others = compare(top1, dict.fromkeys(top1.keys() - {best}, best), margin)
-    return [best, *(row for row, comparison in others.items() if comparison.verdict != "loss")]
+    best = max(top1, key=lambda placement: sum(top1[placement]) / len(top1[placement]))
+    comparisons = compare(top1, dict.fromkeys(top1.keys() - {best}, best), margin)
+    not_worse = [placement for placement, comparison in comparisons.items() if comparison.verdict != "loss"]
+    return [best, *not_worse]

@@ -1,4 +1,4 @@
-"""Keeps a running study's report current from a process of its own, so that no trial waits for a drawing."""
+"""Updates the report of a running study from a separate process, so that no trial waits for a figure."""
 
 from __future__ import annotations
 
@@ -9,36 +9,42 @@ from pathlib import Path
 
 from results.store import Study
 
-EVERY = 60  # seconds
-
 
 class ReportUpdater:
-    """Writes the report of `study` anew when told of a change, at most once in EVERY seconds. A context manager."""
+    """Writes the report of `study` again when rows change, at most once in `seconds_between`. A context manager."""
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Study, seconds_between: float = 60) -> None:
         root = str(study.folder.absolute().parent)
         self.command = [sys.executable, "-m", "results", study.name, "--results", root]
+        self.seconds_between = seconds_between
         self.process: subprocess.Popen | None = None
-        self.last = -float(EVERY)
+        self.last_update: float | None = None
 
     def changed(self) -> None:
-        """A row has changed. Never waits."""
-        due = time.monotonic() - self.last >= EVERY
-        if due and (self.process is None or self.process.poll() is not None):
-            self.last = time.monotonic()
-            self.process = subprocess.Popen(
-                self.command,
-                cwd=Path(__file__).parents[1],  # where the packages are, installed or not
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C is for the study
-            )
+        """Start an update because a row has changed, unless the last one is too recent or still running.
+
+        Returns at once. A change that is skipped is shown by the next update.
+        """
+        now = time.monotonic()
+        is_recent = self.last_update is not None and now - self.last_update < self.seconds_between
+        is_running = self.process is not None and self.process.poll() is None
+        if is_recent or is_running:
+            return
+        self.last_update = now
+        repository = Path(__file__).parents[2]  # the packages are found there if they are not installed
+        self.process = subprocess.Popen(
+            self.command,
+            cwd=repository,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # so that Ctrl-C in the terminal reaches the study and not this process
+        )
 
     def __enter__(self) -> ReportUpdater:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Stop the writer: the study's own report comes next."""
+        """Terminate a running update, because the study writes its own report next."""
         if self.process:
             self.process.terminate()
             self.process.wait()

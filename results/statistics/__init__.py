@@ -1,1 +1,1 @@
-"""What the accuracies of a study show: comparisons, verdicts, effects."""
+"""What the accuracies of a study show: comparisons with verdicts, power, and the effects of stages and switches."""

@@ -14,7 +14,7 @@ from orchestrator.preflight import (
     extreme_candidates,
     remaining_disk_bytes,
 )
-from results.statistics.comparison import smallest_difference
+from results.statistics.power import smallest_difference
 from results.store import Study
 from tests.support.plans import plan_for
 from tests.support.studies import trial_record

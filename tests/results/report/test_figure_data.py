@@ -3,33 +3,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from results.report import figures
-from results.report.figure_data import head_counts, head_trends, learning_curves, trade_offs
-from results.settings import PublishedRow
-
-BASE = "dwconv-dwconv-attn-attn"
-
-
-def finished(**top1):
-    """Finished trials: for each placement its seeds' test top-1."""
-    rows = [
-        {"key": f"{name}{seed}", "candidate": f"c-{name}", "placement": name, "seed": seed, "test_top1": value}
-        for name, values in top1.items()
-        for seed, value in enumerate(values)
-    ]
-    return pd.DataFrame(rows).assign(status="done", device="CPU")
-
-
-def costs(**speeds):
-    rows = [
-        {"candidate": f"c-{name}", "num_params": 1, "flops": 1000 - v, "images_per_second": v}
-        for name, v in speeds.items()
-    ]
-    return pd.DataFrame(rows).assign(device="CPU")
-
-
-def row(placement, heads, series="CSKA"):
-    return PublishedRow(table="Figure 3", row=series, heads=heads, placement=placement, baseline=BASE)
+from results.report.figure_data import head_counts, head_trends, learning_curves, on_pareto_front, trade_offs
+from tests.support.figures import BASE, costs, finished, row
 
 
 def test_learning_curves_average_seeds():
@@ -114,17 +89,13 @@ def test_the_front_is_what_no_other_beats():
     assert points.index[points["published"]].tolist() == ["fast"]
 
 
-def test_figures_are_drawn_the_same_each_time():
-    trials = finished(one=[90.0, 92.0], two=[93.0])
-    points = head_counts(trials, costs(one=500.0, two=400.0), [row("one", 1), row("two", 2)])
-    first, second = (figures.files(figures.draw_head_counts(points, "$x$ & <y>")) for _ in range(2))
-    assert first == second
-    assert first["png"].startswith(b"\x89PNG")
+def test_a_row_is_on_the_pareto_front_if_no_other_is_better():
+    top1 = pd.Series([70.0, 72.0, 72.0, 71.0, None])
+    flops = pd.Series(pd.array([1, 2, 2, 3, 1], dtype="Int64"))
+    assert on_pareto_front(top1, -flops).tolist() == [True, True, True, False, False]
+    assert on_pareto_front(top1, flops).tolist() == [False, True, True, True, False]
 
 
-@pytest.mark.parametrize(("slow", "scale"), [(100.0, "linear"), (10.0, "log")])
-def test_a_wide_range_of_costs_has_a_logarithmic_axis(slow, scale):
-    points = trade_offs(finished(fast=[90.0], slow=[95.0]), costs(fast=300.0, slow=slow), published=["fast"])
-    figure = figures.draw_trade_offs(points, "title")
-    assert figure.axes[1].get_xscale() == scale
-    figures.files(figure)
+def test_a_row_without_a_cost_is_not_on_the_pareto_front():
+    cost = pd.Series(pd.array([1, None], dtype="Int64"))
+    assert on_pareto_front(pd.Series([70.0, 90.0]), -cost).tolist() == [True, False]

@@ -1,12 +1,9 @@
 import re
-import shutil
-import subprocess
 
 import pandas as pd
-import pytest
 
-from results.report.typeset import _escape, plain, spell, to_latex, to_markdown, typeset
-from tests.results.report.test_tables import BASE, SKA2, done, table
+from results.report.typeset import spell, typeset, typeset_plainly
+from tests.support.result_tables import BASE, SKA2, done, table
 from tests.support.studies import trial_record
 
 
@@ -47,9 +44,9 @@ def test_where_all_are_tied_nothing_is_bold():
     assert not text(*pair(90.0, 90.1)).map(lambda cell: "**" in cell).any(axis=None)
 
 
-def test_the_text_marks_stopped_rows_with_their_epoch():
-    stopped = trial_record(SKA2, status="paused", epoch=2, top1=80.0)
-    assert text(done(BASE, 0, 90.0), stopped)["state"].tolist()[:3] == ["done", "paused at epoch 2", "not run"]
+def test_the_text_marks_paused_rows_with_their_epoch():
+    paused = trial_record(SKA2, status="paused", epoch=2, top1=80.0)
+    assert text(done(BASE, 0, 90.0), paused)["state"].tolist()[:3] == ["done", "paused at epoch 2", "not run"]
 
 
 def test_switches_keep_their_case():
@@ -58,39 +55,4 @@ def test_switches_keep_their_case():
 
 def test_any_table_becomes_text():
     numbers = pd.DataFrame({"factor": ["stage 2"], "share": [0.123], "p": [0.0004], "trials": [3]})
-    assert plain(numbers).iloc[0].tolist() == ["stage 2", "0.12", "< .001", "3"]
-
-
-def test_markdown_has_a_line_per_row():
-    assert len(to_markdown(text(done(BASE, 0, 90.0))).splitlines()) == 2 + 7
-
-
-def test_latex_is_balanced_escaped_and_uses_booktabs():
-    latex = to_latex(text(*pair(90.0, 80.0)), "caformer_micro, 100 % ± 1", "tab:x")
-    assert re.findall(r"\\begin\{(\w+)\}", latex) == re.findall(r"\\end\{(\w+)\}", latex)[::-1]
-    assert r"\toprule" in latex
-    assert r"\textbf{90.1 $\pm$ 0.1}" in latex
-    assert r"caformer\_micro, 100 \% $\pm$ 1" in latex
-    assert not re.search(r"(?<!\\)[%_#]|±|\*\*", latex.partition("\n")[2])
-
-
-@pytest.mark.skipif(not shutil.which("pdflatex"), reason="no LaTeX here")
-def test_latex_compiles_with_a_bare_article_class(tmp_path):
-    table = to_latex(text(*pair(90.0, 80.0)), "caformer_micro, 100 % ± 1 < 2 & more", "tab:x")
-    head = "\\documentclass{article}\\usepackage{booktabs,graphicx}\\begin{document}\n"
-    (tmp_path / "t.tex").write_text(f"{head}{table}\\end{{document}}\n")
-    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
-    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stdout
-    assert "Overfull" not in run.stdout
-
-
-@pytest.mark.parametrize(
-    ("text", "escaped"),
-    [
-        ("a$\\b_{x}~^", r"a\$\textbackslash{}b\_\{x\}\textasciitilde{}\textasciicircum{}"),
-        ("< .001", r"$<$ .001"),
-    ],
-)
-def test_latex_escapes_what_a_cell_may_hold(text, escaped):
-    assert _escape(text) == escaped
+    assert typeset_plainly(numbers).iloc[0].tolist() == ["stage 2", "0.12", "< .001", "3"]

@@ -6,9 +6,10 @@ import pytest
 from scipy import stats
 
 from results.report import paper
-from results.statistics.effects import factors, importance, interactions, main_effects, pareto
+from results.statistics.effects import importance, interactions, main_effects
 
-BASE, SKA2 = "dwconv-dwconv-attn-attn", "dwconv-ska-attn-attn"
+BASE = "dwconv-dwconv-attn-attn"
+SKA2 = "dwconv-ska-attn-attn"
 PLANTED = {"ska": 1.0, "cska": -2.0}
 
 
@@ -30,20 +31,6 @@ def noisy(top1):
 
 def additive(two, three):
     return 70 + PLANTED.get(two, 0) + 0.25 * PLANTED.get(three, 0)
-
-
-def test_factors_are_mixers_then_switches():
-    table = factors(pd.Series([BASE, "dwconv-cska.h8.small.noscale-attn-attn", "dwconv-cska.h16.d4.k5-attn-attn"]))
-    switches = ["head dim", "heads", "kernel size", "key", "noscale"]
-    assert list(table) == ["stage 2", *(f"stage 2 {switch}" for switch in switches)]
-    assert table.iloc[1].tolist() == ["cska", "default", "8", "default", "small", "yes"]
-    assert table["stage 2 heads"].cat.categories.tolist() == ["default", "8", "16"]
-    assert table["stage 2 noscale"].tolist() == ["no", "yes", "no"]
-
-
-def test_a_switch_of_the_users_own_is_a_flag():
-    table = factors(pd.Series([BASE, "dwconv-dwconv-attn.h2o-attn"]))
-    assert table["stage 3 h2o"].tolist() == ["no", "yes"]
 
 
 def test_two_mixers_differ_by_their_means_within_the_pooled_t_interval():
@@ -134,11 +121,11 @@ def test_the_share_of_a_single_factor_is_that_of_an_analysis_of_variance():
     assert row.p == pytest.approx(stats.f_oneway(*groups.values()).pvalue)
 
 
-def test_stopped_trials_are_ignored():
+def test_paused_trials_are_ignored():
     trials = study((BASE, 70.0), (BASE, 71.0), (SKA2, 73.0))
-    stopped = study((SKA2, 10.0), ("ska-ska-ska-ska", 10.0)).assign(status="paused")
+    paused = study((SKA2, 10.0), ("ska-ska-ska-ska", 10.0)).assign(status="paused")
     for question in (main_effects, interactions, importance):
-        pd.testing.assert_frame_equal(question(pd.concat([trials, stopped]), BASE), question(trials, BASE))
+        pd.testing.assert_frame_equal(question(pd.concat([trials, paused]), BASE), question(trials, BASE))
 
 
 def test_constant_accuracies_have_no_effect_and_no_p():
@@ -158,16 +145,3 @@ def test_where_nothing_differs_the_tables_are_empty(question, rows):
     table = question(trials, BASE)
     assert table.empty
     assert table.dtypes.equals(full.dtypes)
-
-
-def test_pareto_keeps_what_nothing_beats():
-    table = pd.DataFrame(
-        {"test_top1": [70.0, 72.0, 72.0, 71.0, None], "flops": pd.array([1, 2, 2, 3, 1], dtype="Int64")}
-    )
-    assert pareto(table, "flops").tolist() == [True, True, True, False, False]
-    assert pareto(table, "flops", better="high").tolist() == [False, True, True, True, False]
-
-
-def test_pareto_leaves_rows_without_a_cost_out():
-    table = pd.DataFrame({"test_top1": [70.0, 90.0], "flops": pd.array([1, None], dtype="Int64")})
-    assert pareto(table, "flops").tolist() == [True, False]
