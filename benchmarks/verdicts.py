@@ -1,11 +1,12 @@
-"""How often are the verdicts of results/evidence.py wrong, and how often do they see what is there?
+"""How often are the verdicts of results/statistics/comparison.py wrong, and how often do they find a real difference?
 
-`python -m benchmarks.verdicts --table FILE.parquet [--repeats 2000]`, a quarter of an hour on one core. The table holds
-final top-1 in percent, an architecture a row, in the columns top1_seed0..2. A row and its baseline are drawn from one
-architecture, so that no difference is real; then one is planted that Student's test should find in 50 or 80 %.
+`python -m benchmarks.verdicts --table FILE.parquet [--repeats 2000]` takes a quarter of an hour on one core. The table
+has one architecture per row, with final top-1 in percent in the columns top1_seed0 to top1_seed2. A row and its
+baseline are drawn from the same architecture, so that no difference is real; then a difference is planted that
+Student's test should find in 50 or 80 % of cases.
 
-Beside the verdict stand Student's, Welch's and the permutation test, each alone and at 5 %, and how often the 95 %
-interval covers the true difference.
+Beside the verdict the output shows Student's, Welch's and the permutation test, each alone and at 5 %, and how often
+the 95 % interval contains the true difference.
 """
 
 from __future__ import annotations
