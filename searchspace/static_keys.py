@@ -28,7 +28,7 @@ class StaticKeyMixer(Attention):
     # Names of the parameters that belong to keys. They are (h, H, W, ...), and are resized on loading at another grid.
     per_key: tuple[str, ...] = ()
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  these are timm's and the switches
         self,
         dim: int,
         num_heads: int,

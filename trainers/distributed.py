@@ -95,11 +95,26 @@ def _find_cause(first: _RankFailure, processes: dict[Any, Any], grace_seconds: f
     """
     started = list(processes.values())
     failures = [first]
-    deadline = time.monotonic() + grace_seconds
+    death = _collect_failures(failures, processes, time.monotonic() + grace_seconds)
+    if death is not None:
+        return death
+    for process in started:  # the pipe of a dead rank stays open while its data loader's processes live
+        if process.exitcode and process.exitcode < 0:
+            return _end(process) or first.failure
+    causes = [message.failure for message in failures if not message.is_consequence]
+    for kind in ("memory", "disk", "input", "error"):
+        for failure in causes:
+            if failure.kind == kind:
+                return failure
+    return first.failure
+
+
+def _collect_failures(failures: list[_RankFailure], processes: dict[Any, Any], deadline: float) -> Failure | None:
+    """Append what the ranks report until the deadline or until all have ended; the first death ends it at once."""
     while processes:
         ready = _wait(processes, max(0.0, deadline - time.monotonic()))
         if not ready:
-            break
+            return None
         for pipe in ready:
             try:
                 message = pipe.recv()
@@ -110,15 +125,7 @@ def _find_cause(first: _RankFailure, processes: dict[Any, Any], grace_seconds: f
                 continue
             if isinstance(message, _RankFailure):
                 failures.append(message)
-    for process in started:  # the pipe of a dead rank stays open while its data loader's processes live
-        if process.exitcode and process.exitcode < 0:
-            return _end(process) or first.failure
-    causes = [message.failure for message in failures if not message.is_consequence]
-    for kind in ("memory", "disk", "input", "error"):
-        for failure in causes:
-            if failure.kind == kind:
-                return failure
-    return first.failure
+    return None
 
 
 def _run_rank(train: TrainRank, context: RankContext, device: str, meeting: str, sender: Any) -> None:
