@@ -13,7 +13,6 @@ from zlib import crc32
 import ray
 from ray import tune
 
-from orchestrator import ray_trials, study_run
 from orchestrator.trial_rows import tune_result
 from tests.support.reports import make_report
 from trainers.trial_task import TrialTask
@@ -85,6 +84,8 @@ def make_fake_trainable(behaviour: FakeBehaviour) -> Any:
 
 def fake_the_training(behaviour: FakeBehaviour) -> None:
     """Let this process train fake trials and measure no costs."""
+    from orchestrator import ray_trials, study_run  # they import torch, which the processes of fake trials do without
+
     ray_trials.make_trainable = lambda setup: make_fake_trainable(behaviour)
     study_run.measure_costs = lambda plan, cluster, candidates: []
 
