@@ -27,9 +27,8 @@ def main(argv: list[str] | None = None) -> int:
     fails. 4: another process runs the study. 130 and 143: interrupted by Ctrl-C or SIGTERM.
     """
     args = make_parser().parse_args(argv)
+    from orchestrator.exit_codes import EXPECTED_ERRORS, exit_code
     from orchestrator.make_plan import make_plan
-    from storage.folder import DISK_ERRORS
-    from storage.owner import StudyBusyError
 
     with ExitStack() as stack:
         try:
@@ -48,12 +47,9 @@ def main(argv: list[str] | None = None) -> int:
             loader_workers = 0
             if cluster and study_run.queue.has_work():
                 loader_workers = study_run.preflight(cluster)
-        except StudyBusyError as error:
-            print(f"orchestrate.py: {error}", file=sys.stderr)
-            return 4
-        except (ValueError, OSError) as error:
+        except EXPECTED_ERRORS as error:
             print_error(error)
-            return 3 if getattr(error, "errno", None) in DISK_ERRORS else 2
+            return exit_code(error)
         stall_seconds = args.hang_after * 60 if args.hang_after else None
         return execute(study_run, cluster, loader_workers=loader_workers, stall_seconds=stall_seconds)
 
@@ -90,14 +86,11 @@ def execute(
 
 def report(study_run: StudyRun, signal_number: int) -> int:
     """Write the report, print it and the search's outcome. Returns the exit code."""
-    from results.report.write_report import write_report
-
     try:
-        text = write_report(study_run.plan.study)
+        print(f"\n{study_run.write_report()}")
     except (ValueError, OSError) as error:
         print_error(error)
         return 2
-    print(f"\n{text}")
     outcome = study_run.queue.outcome()
     if outcome:
         print(outcome)
@@ -109,8 +102,9 @@ def report(study_run: StudyRun, signal_number: int) -> int:
 
 def print_error(error: Exception) -> None:
     """Print what is wrong in one line."""
-    lines = str(error).splitlines() or [type(error).__name__]
-    print(f"orchestrate.py: error: {lines[0]}", file=sys.stderr)
+    from orchestrator.exit_codes import describe
+
+    print(describe(error), file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -8,14 +8,15 @@ from schedulers import RULE_NAMES, SAMPLER_NAMES
 from searchspace.paper_spaces import SPACES
 from trainers.recipes import RECIPES
 
-DESCRIPTION = """Which token mixer belongs in which stage? `python orchestrate.py --space placement` trains the
-placements of Table 5 on scikit-learn's digits, stops weak ones early, and stores every result in Parquet. Run the same
-command again to train what is missing."""
-
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser of all options, in the groups in which --help shows them."""
-    parser = argparse.ArgumentParser(prog="orchestrate.py", description=DESCRIPTION, usage=argparse.SUPPRESS)
+    description = (
+        "Which token mixer belongs in which stage? `python orchestrate.py --space placement` trains the placements of "
+        "Table 5 on scikit-learn's digits and stores every result in Parquet. Run the same command again to train what "
+        "is missing."
+    )
+    parser = argparse.ArgumentParser(prog="orchestrate.py", description=description, usage=argparse.SUPPRESS)
     _add_study_options(parser)
     _add_search_options(parser)
     _add_machine_options(parser)
@@ -48,7 +49,7 @@ def _add_search_options(parser: argparse.ArgumentParser) -> None:
     add("--stopping", choices=RULE_NAMES, default="asha", help="rule that promotes trials at rungs (%(default)s)")
     add("--race", type=float, metavar="P", help="find the best candidate at this confidence, such as 0.95")
     add("--budget", metavar="AMOUNT", help="end the search after, for example, 12h, 300epochs or 40trials")
-    add("--stop-published", action="store_true", help="let rungs stop published candidates too")
+    add("--stop-published", action="store_true", help="let rungs pause published candidates too")
 
 
 def _add_machine_options(parser: argparse.ArgumentParser) -> None:

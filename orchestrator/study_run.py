@@ -123,6 +123,12 @@ class StudyRun:
         unmeasured = [str(candidate) for candidate in self.plan.unmeasured_candidates()]
         measure_costs(self.plan, cluster, unmeasured)
 
+    def write_report(self) -> str:
+        """Write the tables, figures and page of the study. Returns its tables as Markdown, and where the files are."""
+        from results.report.write_report import write_report  # loads matplotlib
+
+        return write_report(self.plan.study)
+
     def describe_remaining_disk(self, cluster: Cluster) -> str:
         """A clause that says what the pending trials still write and what is free; empty for an object store."""
         folder = self.plan.study.folder

@@ -1,0 +1,28 @@
+import errno
+
+import pytest
+
+from orchestrator.exit_codes import describe, exit_code
+from storage.owner import StudyBusyError
+
+FULL = OSError(errno.ENOSPC, "no room")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(StudyBusyError("busy"), 4), (FULL, 3), (FileNotFoundError(errno.ENOENT, "gone"), 2), (ValueError("wrong"), 2)],
+)
+def test_each_kind_of_error_has_its_code(error, code):
+    assert exit_code(error) == code
+
+
+def test_an_error_is_one_line():
+    assert describe(ValueError("wrong\nand more")) == "orchestrate.py: error: wrong"
+
+
+def test_an_error_without_words_is_its_name():
+    assert describe(ValueError()) == "orchestrate.py: error: ValueError"
+
+
+def test_a_busy_study_is_no_error():
+    assert describe(StudyBusyError("study 's' is being run")) == "orchestrate.py: study 's' is being run"
