@@ -6,7 +6,6 @@ survives is in our own rows and checkpoints, so Tune's own files are thrown away
 
 from __future__ import annotations
 
-import pickle
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,13 +13,14 @@ from typing import Any
 
 import ray
 from ray import tune
-from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
+from ray.exceptions import OutOfMemoryError
 from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
 from orchestrator.interrupts import Interrupts
 from orchestrator.ray_cluster import Cluster
 from orchestrator.stall_detector import StallDetector
+from orchestrator.trial_errors import TrialErrors, failure_of
 from orchestrator.trial_queue import TrialQueue
 from orchestrator.trial_rows import end_status, epoch_rows, trial_row, tune_result
 from results.recorder import Recorder
@@ -43,8 +43,9 @@ def train(queue: TrialQueue, cluster: Cluster, trainable: Any, stall_detector: S
     """
     interrupts = Interrupts()
     searcher = TrialSearcher(queue, cluster)
-    callback = TrialCallback(queue.recorder, interrupts, stall_detector)
-    with interrupts:
+    errors = TrialErrors()
+    callback = TrialCallback(queue.recorder, interrupts, stall_detector, errors)
+    with interrupts, errors:
         finished = False
         while not finished:
             try:
@@ -160,10 +161,13 @@ class TrialSearcher(Searcher):
 class TrialCallback(tune.Callback):
     """Passes what Tune tells of trials to the recorder and the stall detector. Kills stalled trials."""
 
-    def __init__(self, recorder: Recorder, interrupts: Interrupts, stall_detector: StallDetector) -> None:
+    def __init__(
+        self, recorder: Recorder, interrupts: Interrupts, stall_detector: StallDetector, errors: TrialErrors
+    ) -> None:
         self.recorder = recorder
         self.interrupts = interrupts
         self.stall_detector = stall_detector
+        self.errors = errors
 
     def __getstate__(self) -> dict:
         return {}  # Tune pickles its callbacks for Tuner.restore, which is not used here
@@ -214,7 +218,7 @@ class TrialCallback(tune.Callback):
         if stall_message is not None:
             self._on_stall(key, stall_message)
             return
-        failure = failure_of(load_error(trial))
+        failure = failure_of(self.errors.pop(trial.trial_id))
         if failure.kind == "error":
             self.recorder.on_failure(key, error_line(failure), failure.traceback)
         else:
@@ -230,25 +234,6 @@ class TrialCallback(tune.Callback):
         """Ray ended a running trial for lack of memory, and Tune with it; this trial was running too."""
         self.stall_detector.on_end(key)
         self.recorder.on_process_death(key, "its process was killed because memory ran out")
-
-
-def load_error(trial: Trial) -> Exception | None:
-    """The exception with which Ray ended a trial's process; None if Tune kept none because the process never began."""
-    if not trial.pickled_error_file:
-        return None
-    with open(trial.pickled_error_file, "rb") as file:
-        return pickle.load(file)  # noqa: S301  Tune in this process has written it
-
-
-def failure_of(error: Exception | None) -> Failure:
-    """An error in Python code while the trial was set up or trained is an "error"; all else is a dead process."""
-    setup_failed = isinstance(error, RayActorError) and error.actor_init_failed
-    if setup_failed or isinstance(error, RayTaskError):
-        traceback = str(error).strip()
-        return Failure("error", traceback.splitlines()[-1], traceback)
-    if error is None:
-        return Failure("process died", "its process could not be started, perhaps for lack of memory")
-    return Failure("process died", "its process died")
 
 
 def error_line(failure: Failure) -> str:

@@ -1,17 +1,16 @@
 """What Tune is given and what is made of what it says, with a fake queue and cluster: no Ray process."""
 
 import errno
-import pickle
 from types import SimpleNamespace
 
 import pytest
 import ray
-from ray.exceptions import ActorDiedError, ActorUnavailableError, OutOfMemoryError, RayTaskError
+from ray.exceptions import ActorDiedError, OutOfMemoryError, RayTaskError
 from ray.tune import TuneError, Tuner
 
 from orchestrator import ray_trials
 from orchestrator.interrupts import Interrupts
-from orchestrator.ray_trials import TrialCallback, TrialSearcher, TuneTrial, error_line, failure_of, load_error
+from orchestrator.ray_trials import TrialCallback, TrialSearcher, TuneTrial, error_line
 from orchestrator.stall_detector import StallDetector
 from searchspace.candidate import Candidate
 from tests.support.reports import make_report
@@ -73,21 +72,19 @@ def recorder():
 
 @pytest.fixture
 def callback(recorder):
-    return TrialCallback(recorder, Interrupts(), StallDetector(timeout_seconds=0.0))
+    return TrialCallback(recorder, Interrupts(), StallDetector(timeout_seconds=0.0), FakeErrors())
+
+
+class FakeErrors(dict):
+    """The exceptions with which Ray ended trials, by Tune's id."""
+
+    def pop(self, trial_id):
+        return self.get(trial_id)
 
 
 def tune_trial(**fields):
     """Tune's view of the trial `k`."""
-    return SimpleNamespace(config={"task": SimpleNamespace(key="k")}, pickled_error_file=None, **fields)
-
-
-def write_error(folder, error):
-    """Tune's view of a trial that Ray ended with `error`."""
-    file = folder / "error.pkl"
-    file.write_bytes(pickle.dumps(error))
-    trial = tune_trial()
-    trial.pickled_error_file = str(file)
-    return trial
+    return SimpleNamespace(config={"task": SimpleNamespace(key="k")}, trial_id="t", **fields)
 
 
 def test_a_task_says_which_epochs_are_reported_and_until_where_to_train():
@@ -150,39 +147,22 @@ def test_the_line_of_a_failure_without_a_traceback_is_its_message():
     assert error_line(Failure("process died", "a rank died")) == "a rank died"
 
 
-TASK_ERROR = RayTaskError(
-    "train", "  File \"run.py\", line 2, in step\nKeyError: 'x'", KeyError("x"), "T", 1, "10.0.0.1"
-)
-IMPORT_ERROR = RayTaskError(
-    "__init__", "Traceback:\nModuleNotFoundError: No module named 'x'", ImportError(), "T", 1, "10.0.0.1"
-)
-
-
-@pytest.mark.parametrize(
-    ("error", "told"),
-    [
-        (TASK_ERROR, ("failure", "k", "KeyError: 'x'")),
-        (ActorDiedError(IMPORT_ERROR), ("failure", "k", "ModuleNotFoundError: No module named 'x'")),
-        (ActorDiedError(), ("process death", "k", "its process died")),
-        (ActorUnavailableError("Socket closed", None), ("process death", "k", "its process died")),
-    ],
-)
-def test_the_type_of_an_error_tells_a_raised_one_from_a_dead_process(callback, recorder, tmp_path, error, told):
-    callback.on_trial_error(0, [], write_error(tmp_path, error))
-    assert recorder.told == [told]
-
-
-def test_a_process_that_never_began_has_no_error_and_is_tried_again(callback, recorder):
-    assert load_error(tune_trial()) is None
+def test_an_error_that_was_raised_fails_the_trial(callback, recorder):
+    callback.errors["t"] = RayTaskError("train", "in step\nKeyError: 'x'", KeyError("x"), "T", 1, "10.0.0.1")
     callback.on_trial_error(0, [], tune_trial())
-    assert recorder.told == [("process death", "k", failure_of(None).message)]
+    assert recorder.told == [("failure", "k", "KeyError: 'x'")]
 
 
-def test_a_stalled_trial_is_killed_and_tried_again_once(callback, recorder, tmp_path, monkeypatch):
+def test_a_dead_process_is_tried_again(callback, recorder):
+    callback.errors["t"] = ActorDiedError()
+    callback.on_trial_error(0, [], tune_trial())
+    assert recorder.told == [("process death", "k", "its process died")]
+
+
+def test_a_stalled_trial_is_killed_and_tried_again_once(callback, recorder, monkeypatch):
     killed = []
     monkeypatch.setattr(ray, "kill", killed.append)
-    trial = write_error(tmp_path, ActorDiedError())
-    trial.temporary_state = SimpleNamespace(ray_actor="actor")
+    trial = tune_trial(temporary_state=SimpleNamespace(ray_actor="actor"))
     for _ in range(2):
         callback.on_trial_start(0, [], trial)
         callback.on_step_begin(0, [trial])
