@@ -68,6 +68,7 @@ def test_the_pandas_lines_run(tmp_path):
     assert "123" in run.stdout
 
 
+@pytest.mark.slow
 def test_the_model_lines_run():
     page = (ROOT / "docs" / "export.md").read_text()
     for lines in re.findall(r"```python\n(.*?)```", page, re.DOTALL)[:2]:
@@ -98,7 +99,14 @@ def test_the_first_table_is_made_from_the_recorded_rows():
         assert f"| {' | '.join(shown)} |" in README
 
 
-@pytest.mark.parametrize("study", ["placement-cifar10_short", "design-cifar10_short", "heads-cifar10_short"])
+@pytest.mark.parametrize(
+    "study",
+    [
+        "placement-cifar10_short",
+        pytest.param("design-cifar10_short", marks=pytest.mark.slow),
+        pytest.param("heads-cifar10_short", marks=pytest.mark.slow),
+    ],
+)
 def test_the_recorded_tables_and_figures_are_made_from_the_recorded_rows(study):
     page = (ROOT / "docs" / "statistics.md").read_text()
     recorded = Study(study, RECORDED)

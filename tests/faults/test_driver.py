@@ -141,6 +141,7 @@ except StudyBusyError as error:
 """
 
 
+@pytest.mark.slow
 def test_one_of_ten_drivers_wins_and_the_others_say_who_did(tmp_path):
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": ROOT}
     drivers = [subprocess.Popen([sys.executable, "-c", OWN, tmp_path], **pipes) for _ in range(10)]

@@ -53,6 +53,7 @@ def flip(file):
     file.write_bytes(content)
 
 
+@pytest.mark.slow
 def test_what_is_damaged_is_put_aside_and_the_next_run_repairs_it(trained, capsys):
     study, command = trained
     before, folder = rows(study), study.folder.path

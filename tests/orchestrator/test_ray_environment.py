@@ -46,6 +46,7 @@ def test_a_token_in_the_home_folder_is_sent(tmp_path, monkeypatch):
     assert os.environ["RAY_AUTH_MODE"] == "token"
 
 
+@pytest.mark.slow
 def test_ray_is_not_imported_before_it_is_configured():
     code = "import sys, orchestrator.ray_environment, orchestrator.study_run; sys.exit('ray' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -8,11 +8,12 @@ from trainers.export import onnx_file
 from trainers.export.load import restore
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "candidate",
     [
         "caformer_micro-cska.nosoftmax.unit-ska.nosoftmax-cska-attn",
-        pytest.param("caformer_micro-dwconv-ska-cska.nosoftmax.k1-ska", marks=pytest.mark.slow),
+        "caformer_micro-dwconv-ska-cska.nosoftmax.k1-ska",
     ],
 )
 def test_logits_agree_at_other_batch_sizes(tmp_path, candidate):
