@@ -49,11 +49,19 @@ def watch_and_reap(pid: int, *, interval_seconds: float = 0.5, grace_seconds: fl
 
 def descendants_of(root: psutil.Process) -> set[psutil.Process]:
     """All that `root` has started, directly or not, except for this process itself."""
-    try:
-        found = root.children(recursive=True)
-    except psutil.Error:  # it ended meanwhile
-        return set()
-    return {process for process in found if process.pid != os.getpid()}
+    children: dict[int, list[psutil.Process]] = {}
+    for process in psutil.process_iter(["ppid"]):  # processes that may not be looked at are skipped or have no parent
+        parent = process.info["ppid"]
+        if parent is not None:
+            children.setdefault(parent, []).append(process)
+    found: set[psutil.Process] = set()
+    waiting = [root.pid]
+    while waiting:
+        for process in children.get(waiting.pop(), []):
+            if process.pid != os.getpid() and process not in found:
+                found.add(process)
+                waiting.append(process.pid)
+    return found
 
 
 def is_alive(process: psutil.Process) -> bool:

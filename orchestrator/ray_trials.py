@@ -214,15 +214,15 @@ class TrialCallback(tune.Callback):
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """The trial's process is gone, or could not start."""
         key = _key(trial)
+        failure = failure_of(self.errors.pop(trial.trial_id))
         stall_message = self.stall_detector.on_end(key)
         if stall_message is not None:
             self._on_stall(key, stall_message)
             return
-        failure = failure_of(self.errors.pop(trial.trial_id))
         if failure.kind == "error":
             self.recorder.on_failure(key, error_line(failure), failure.traceback)
         else:
-            self.recorder.on_process_death(key, failure.message)
+            self.recorder.on_process_death(key, failure.message, failure.traceback)
 
     def _on_stall(self, key: str, message: str) -> None:
         if self.stall_detector.is_given_up(key):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
 from ray.tune.experiment import Trial
 
 from trainers.trial_task import Failure
@@ -13,8 +13,8 @@ from trainers.trial_task import Failure
 class TrialErrors:
     """The exceptions with which Ray ended trials. A context manager.
 
-    Tune tells its callbacks that a trial ended, and not with which exception; it pickles that to a file, and nothing is
-    unpickled here. So its `Trial.handle_error` is replaced, for as long as Tune runs, by one that remembers it too.
+    Tune hands the exception to `Trial.handle_error` alone, and not to its callbacks. So that method is replaced, for as
+    long as Tune runs, by one that remembers the exception too.
     """
 
     def __init__(self) -> None:
@@ -47,4 +47,6 @@ def failure_of(error: Exception | None) -> Failure:
         return Failure("error", traceback.splitlines()[-1], traceback)
     if error is None:
         return Failure("process died", "its process could not be started, perhaps for lack of memory")
-    return Failure("process died", "its process died")
+    if isinstance(error, OutOfMemoryError):
+        return Failure("process died", "its process was killed because memory ran out", str(error))
+    return Failure("process died", "its process died", str(error))

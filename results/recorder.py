@@ -89,12 +89,15 @@ class Recorder:
         record = self.records[key]
         self._write(replace(record, status="failed", error=message))
 
-    def on_process_death(self, key: str, how: str) -> None:
-        """The process or node of the trial is gone, in the way `how`; the trial resumes unless that keeps happening."""
+    def on_process_death(self, key: str, how: str, details: str = "") -> None:
+        """The process or node of the trial is gone, in the way `how`; the trial resumes unless that keeps happening.
+
+        `details` is what Ray says of it; the study's `errors/` keeps it if the trial fails.
+        """
         self.process_deaths[key] += 1
         deaths = self.process_deaths[key]
         if deaths == self.max_process_deaths:
-            self.on_failure(key, f"{how} {deaths} times")
+            self.on_failure(key, f"{how} {deaths} times", details)
             return
         record = self.records[key]
         self._print(record, f"{how}; goes on from epoch {record.epoch}")

@@ -72,10 +72,10 @@ class RaceModel:
 
     def posterior(self, running: Sequence[int] = ()) -> JointPosterior:
         """Given all runs. Trials that are `running` (one candidate each) reduce the variances, not the means."""
-        active = np.array(running, dtype=np.int64)
-        members = np.unique(np.concatenate([self.candidates, self.seeds.candidates, active]))
+        members = np.union1d(self.candidates, self.seeds.candidates)
         process, mean = self._condition(members, self.seeds)
-        for place in np.searchsorted(members, running).tolist():
+        active = [candidate for candidate in running if candidate in self.candidates]
+        for place in np.searchsorted(members, active).tolist():
             process.append(ObservedMean(place, seeds=1))
         places = np.searchsorted(members, self.candidates)
         covariance = process.joint_covariance(places)

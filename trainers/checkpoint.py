@@ -66,7 +66,7 @@ def save_checkpoint(folder: Folder, checkpoint: Checkpoint, *, keep: int) -> Non
         "optimizer": optimizer_rest,
         "digests": {MODEL: digest(model), OPTIMIZER: digest(optimizer)},
     }
-    target.write(TRAINER, json.dumps(description).encode())
+    target.write(TRAINER, _to_json(description))
     names = _epoch_names(folder)
     # Checkpoints of later epochs are damaged, or training would not have started before them.
     kept = [name for name in names if name <= target.name][-keep:]
@@ -80,7 +80,7 @@ def save_test_top1(folder: Folder, epoch: int, test_top1: float) -> None:
     target = folder / _name(epoch)
     description = json.loads(target.read(TRAINER))
     description["test_top1"] = test_top1
-    target.write(TRAINER, json.dumps(description).encode())
+    target.write(TRAINER, _to_json(description))
 
 
 def load_checkpoint(folder: Folder, device: torch.device) -> Checkpoint | None:
@@ -96,7 +96,8 @@ def load_checkpoint(folder: Folder, device: torch.device) -> Checkpoint | None:
             digests = description["digests"]
             model = source.read(MODEL)
             optimizer = source.read(OPTIMIZER)
-            is_intact = digest(model) == digests[MODEL] and digest(optimizer) == digests[OPTIMIZER]
+            tensors_are_intact = digest(model) == digests[MODEL] and digest(optimizer) == digests[OPTIMIZER]
+            is_intact = tensors_are_intact and _is_as_written(description)
         except (OSError, ValueError, KeyError, TypeError) as error:
             store_is_away = folder.path is None and isinstance(error, OSError)
             if store_is_away and not isinstance(error, FileNotFoundError):
@@ -123,6 +124,21 @@ def newest(folder: Folder) -> Folder:
         if (folder / name).exists(TRAINER):
             return folder / name
     raise FileNotFoundError(f"no checkpoint in {folder}, expected {TRAINER} or epoch-0001, epoch-0002 and so on")
+
+
+def _digest_of(description: dict[str, Any]) -> str:
+    """The digest of all entries but the digest itself."""
+    others = {name: value for name, value in description.items() if name != "digest"}
+    return digest(json.dumps(others).encode())
+
+
+def _to_json(description: dict[str, Any]) -> bytes:
+    return json.dumps({**description, "digest": _digest_of(description)}).encode()
+
+
+def _is_as_written(description: dict[str, Any]) -> bool:
+    """Whether the description has its digest. Those of older checkpoints have none, and pass."""
+    return description.get("digest") in (None, _digest_of(description))
 
 
 def _name(epoch: int) -> str:

@@ -19,7 +19,7 @@ def failure_from(error: BaseException) -> Failure:
     disk_error = _find_disk_error(error)
     if disk_error is not None:
         return Failure("disk", _message(disk_error), text, disk_error.errno)
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+    if isinstance(error, torch.OutOfMemoryError):
         return Failure("memory", _message(error), text)
     if isinstance(error, OSError):
         return Failure("input", _message(error), text, error.errno)

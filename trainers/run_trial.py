@@ -44,8 +44,10 @@ def run_trial(task: TrialTask, setup: TrainingSetup, *, max_rank_deaths: int = 3
         if failure is None:
             return
         images = _images_per_pass(setup, micro_batch)
-        if failure.kind == "memory" and images // 2 >= _smallest_micro_batch(setup):
-            micro_batch = images // 2
+        smallest = _smallest_micro_batch(setup)
+        half = images // 2 - images // 2 % smallest
+        if failure.kind == "memory" and half >= smallest:
+            micro_batch = half
             passes = math.ceil(_images_per_rank(setup) / micro_batch)
             note = f"{images} images at a time do not fit into memory: goes on with {micro_batch} x {passes}"
         elif failure.kind == "process died" and deaths + 1 < max_rank_deaths:
@@ -61,7 +63,10 @@ def run_trial(task: TrialTask, setup: TrainingSetup, *, max_rank_deaths: int = 3
 def report_epochs(
     task: TrialTask, setup: TrainingSetup, micro_batch: int | None, context: RankContext
 ) -> Iterator[TrialReport]:
-    """Train as one rank and yield a report after every epoch. Epochs whose reports were lost come first, untrained."""
+    """Train as one rank and yield a report after every epoch.
+
+    Where the checkpoint holds epochs that were not reported yet, the first report is of those, before any training.
+    """
     load_from_environment()  # a user's space file may register token mixers that the candidate needs
     torch.set_num_threads(setup.resources.threads)
     if setup.resources.device == "cuda" and setup.resources.memory_fraction < 1:
@@ -89,12 +94,12 @@ def report_epochs(
 def _attempt(task: TrialTask, setup: TrainingSetup, micro_batch: int | None) -> Generator[TrialReport | Failure]:
     """Reports until the trial is done or fails; nothing but a Failure leaves it for an error in training."""
     resources = setup.resources
-    if resources.ranks > 1:
-        train = partial(report_epochs, task, setup, micro_batch)
-        yield from run_on_ranks(train, resources.ranks, resources.device)
-        return
     try:
-        yield from report_epochs(task, setup, micro_batch, RankContext())
+        if resources.ranks > 1:
+            train = partial(report_epochs, task, setup, micro_batch)
+            yield from run_on_ranks(train, resources.ranks, resources.device)
+        else:
+            yield from report_epochs(task, setup, micro_batch, RankContext())
     except Exception as error:
         failure = failure_from(error)
     else:

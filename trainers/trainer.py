@@ -194,10 +194,11 @@ def load_state(model: nn.Module, optimizer: Optimizer, checkpoint: Checkpoint, f
     try:
         model.load_state_dict(checkpoint.model)
         optimizer.load_state_dicts(checkpoint.optimizer, checkpoint.scaler)
-    except torch.OutOfMemoryError:
+    except (torch.OutOfMemoryError, torch.AcceleratorError):  # the device's fault, not the checkpoint's
         raise
     except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = str(error).strip().splitlines()[-1].strip()
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        reason = lines[-1].strip()
         raise ValueError(f"the checkpoint of epoch {checkpoint.epoch} in {folder} does not fit: {reason}") from error
 
 

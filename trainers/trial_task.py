@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from trainers.data.dataset import ImageDataset
     from trainers.warm_start import Weights
 
-# error: the training raised; input: bad data or settings; memory: a device or the machine has too little;
+# error: the training raised; input: bad data or settings; memory: a device has too little for a micro-batch;
 # disk: a full, failing or read-only disk; process died: of a rank, without a word; stalled: no epoch for too long.
 FailureKind = Literal["error", "input", "memory", "disk", "process died", "stalled"]
 

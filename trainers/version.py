@@ -41,7 +41,19 @@ def statements(source: str) -> str:
             continue
         if ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:]
-    return ast.dump(tree)
+    return _describe(tree)
+
+
+def _describe(node: object) -> str:
+    """A syntax tree as text. Unlike `ast.dump`, it leaves out empty fields, which differ between versions of Python."""
+    if isinstance(node, list):
+        return f"[{', '.join(_describe(child) for child in node)}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = [
+        f"{name}={_describe(value)}" for name, value in ast.iter_fields(node) if value is not None and value != []
+    ]
+    return f"{type(node).__name__}({', '.join(fields)})"
 
 
 @cache

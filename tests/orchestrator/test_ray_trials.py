@@ -53,7 +53,7 @@ class FakeRecorder:
     def on_failure(self, key, message, traceback=""):
         self.told.append(("failure", key, message))
 
-    def on_process_death(self, key, how):
+    def on_process_death(self, key, how, details=""):
         self.told.append(("process death", key, how))
 
 

@@ -1,5 +1,5 @@
 import pytest
-from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
+from ray.exceptions import ActorDiedError, ActorUnavailableError, OutOfMemoryError, RayTaskError
 from ray.tune.experiment import Trial
 
 from orchestrator.trial_errors import TrialErrors, failure_of
@@ -17,6 +17,7 @@ IMPORT_ERROR = RayTaskError(
         (TASK_ERROR, "error", "KeyError: 'x'"),
         (ActorDiedError(IMPORT_ERROR), "error", "ModuleNotFoundError: No module named 'x'"),
         (ActorDiedError(), "process died", "its process died"),
+        (OutOfMemoryError("killed"), "process died", "its process was killed because memory ran out"),
         (ActorUnavailableError("Socket closed", None), "process died", "its process died"),
     ],
 )

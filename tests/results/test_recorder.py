@@ -88,8 +88,9 @@ def test_a_trial_fails_at_the_third_death_of_its_process(study, recorder, record
     for _ in range(2):
         recorder.on_process_death(record.key, "its process died")
     assert study.trials().empty
-    recorder.on_process_death(record.key, "its process died")
+    recorder.on_process_death(record.key, "its process died", "what Ray says")
     assert (row(study).status, row(study).error) == ("failed", "its process died 3 times")
+    assert (study.folder / "errors").read(f"{record.key}.txt") == b"what Ray says"
 
 
 def test_an_epoch_between_deaths_resets_their_count(study, recorder, record):

@@ -67,6 +67,16 @@ def test_later_checkpoints_are_damaged_and_removed(folder):
     assert folder.folders() == ["epoch-0001"]
 
 
+def test_an_edited_description_gives_way_to_the_checkpoint_before(local):
+    change_json(local, histori=[])
+    assert load_checkpoint(local, CPU).epoch == 1
+
+
+def test_an_older_description_without_a_digest_still_loads(local):
+    change_json(local, digest=None)
+    assert load_checkpoint(local, CPU).epoch == 2
+
+
 @pytest.mark.parametrize("file", ["model.safetensors", "optimizer.safetensors", "trainer.json"])
 @pytest.mark.parametrize("content", [b"half", b"[]", b"{}", None])
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(local, file, content):
@@ -99,7 +109,7 @@ def change_json(folder, **changes):
     ],
 )
 def test_an_intact_checkpoint_that_cannot_be_loaded_is_an_error(local, changes, reason):
-    change_json(local, **changes)
+    change_json(local, digest=None, **changes)
     with pytest.raises(ValueError, match=f"epoch-0002 is intact but {reason}") as error:
         load_checkpoint(local, CPU)
     assert "\n" not in str(error.value)

@@ -13,7 +13,7 @@ from trainers.failures import failure_from
         (ValueError("no such optimizer"), "input"),
         (FileNotFoundError(errno.ENOENT, "No such file"), "input"),
         (OSError(errno.ENOSPC, "No space left on device"), "disk"),
-        (MemoryError(), "memory"),
+        (MemoryError(), "error"),  # smaller micro-batches would not help the machine
         (torch.OutOfMemoryError("too little"), "memory"),
     ],
 )
