@@ -19,7 +19,7 @@ from orchestrator.trial_rows import epoch_rows
 from results.store import Study
 from searchspace.candidate import Candidate
 from tests.support.studies import trial_record
-from trainers.data.dataset import open_dataset
+from trainers.data.open_dataset import open_dataset
 from trainers.recipes import RECIPES
 from trainers.resources import Resources
 from trainers.run_trial import run_trial
@@ -58,7 +58,7 @@ def apply(folder, *options):
 @pytest.mark.slow
 def test_the_example_of_a_new_reported_number_works(copy):
     apply(copy)
-    run = subprocess.run([sys.executable, "-c", TRAIN_AND_READ], cwd=copy, capture_output=True, text=True, check=True)
+    run = subprocess.run([sys.executable, "-c", TRAIN_AND_READ], cwd=copy, stdout=subprocess.PIPE, text=True, check=True)
     [norm] = [float(text) for text in re.findall(r"[\d.]+", run.stdout)]
     assert 0 < norm < 100
 
