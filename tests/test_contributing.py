@@ -58,7 +58,9 @@ def apply(folder, *options):
 @pytest.mark.slow
 def test_the_example_of_a_new_reported_number_works(copy):
     apply(copy)
-    run = subprocess.run([sys.executable, "-c", TRAIN_AND_READ], cwd=copy, stdout=subprocess.PIPE, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", TRAIN_AND_READ], cwd=copy, stdout=subprocess.PIPE, text=True, check=True
+    )
     [norm] = [float(text) for text in re.findall(r"[\d.]+", run.stdout)]
     assert 0 < norm < 100
 
