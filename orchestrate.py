@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     fails. 4: another process runs the study. 130 and 143: interrupted by Ctrl-C or SIGTERM.
     """
     args = make_parser().parse_args(argv)
-    from orchestrator.exit_codes import EXPECTED_ERRORS, exit_code
+    from orchestrator.exit_codes import exit_code
     from orchestrator.make_plan import make_plan
 
     with ExitStack() as stack:
@@ -47,9 +47,10 @@ def main(argv: list[str] | None = None) -> int:
             loader_workers = 0
             if cluster and study_run.queue.has_work():
                 loader_workers = study_run.preflight(cluster)
-        except EXPECTED_ERRORS as error:
+        except Exception as error:
+            code = exit_code(error)
             print_error(error)
-            return exit_code(error)
+            return code
         stall_seconds = args.hang_after * 60 if args.hang_after else None
         return execute(study_run, cluster, loader_workers=loader_workers, stall_seconds=stall_seconds)
 

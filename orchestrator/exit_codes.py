@@ -5,14 +5,16 @@ from __future__ import annotations
 from storage.folder import DISK_ERRORS
 from storage.owner import StudyBusyError
 
-EXPECTED_ERRORS = (StudyBusyError, ValueError, OSError)
-
 
 def exit_code(error: Exception) -> int:
-    """4 if another process runs the study, 3 if a disk is full or fails, 2 for wrong input."""
+    """4 if another process runs the study, 3 if a disk is full or fails, 2 for wrong input. Others are raised again."""
     if isinstance(error, StudyBusyError):
         return 4
-    return 3 if getattr(error, "errno", None) in DISK_ERRORS else 2
+    if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+        return 3
+    if isinstance(error, ValueError | OSError):
+        return 2
+    raise error
 
 
 def describe(error: Exception) -> str:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from trainers.warm_start import Weights
 
 # error: the training raised; input: bad data or settings; memory: a device has too little for a micro-batch;
-# disk: a full, failing or read-only disk; process died: of a rank, without a word; stalled: no epoch for too long.
-FailureKind = Literal["error", "input", "memory", "disk", "process died", "stalled"]
+# disk: a full, failing or read-only disk; process died: that of a rank, without a word.
+FailureKind = Literal["error", "input", "memory", "disk", "process died"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,11 @@ def test_each_kind_of_error_has_its_code(error, code):
     assert exit_code(error) == code
 
 
+def test_a_mistake_of_ours_is_raised_again():
+    with pytest.raises(KeyError):
+        exit_code(KeyError("x"))
+
+
 def test_an_error_is_one_line():
     assert describe(ValueError("wrong\nand more")) == "orchestrate.py: error: wrong"
 
