@@ -4,7 +4,6 @@ import re
 import shlex
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -27,21 +26,19 @@ def test_the_defaults_are_in_the_help():
     assert "rule that promotes trials at rungs (asha)" in text
 
 
-def test_help_answers_at_once():
-    command = [sys.executable, "orchestrate.py", "--help"]
-    subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
-    seconds = []
-    for _ in range(3):
-        began = time.monotonic()
-        subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
-        seconds.append(time.monotonic() - began)
-    assert min(seconds) < 1.0  # 0.3 s on an idle machine
+def test_help_loads_nothing_heavy():
+    """That is why it answers at once."""
+    code = "import sys, orchestrate\ntry: orchestrate.main(['--help'])\nfinally: print('loaded:', *sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = run.stdout.rpartition("loaded:")[2].split()
+    assert "argparse" in loaded
+    assert not {"torch", "timm", "ray", "optuna", "numpy", "pandas", "pyarrow", "scipy"} & set(loaded)
 
 
 @pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
 def test_the_commands_of_the_pages_are_understood(page):
     for command in re.findall(r"orchestrate\.py( --space[^#'&`|)\n]*)", page.read_text()):
-        make_parser().parse_args(shlex.split(command))
+        assert make_parser().parse_args(shlex.split(command)).space
 
 
 def test_the_page_on_clusters_has_commands():

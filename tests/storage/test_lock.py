@@ -51,5 +51,7 @@ def test_a_lock_that_is_waited_for_comes_after_the_other_writer(tmp_path):
 
 
 def test_nobody_waits_on_an_object_store(s3):
+    entered = []
     with wait_for_lock(Folder(s3)), wait_for_lock(Folder(s3)):
-        pass
+        entered.append("both")
+    assert entered == ["both"]
