@@ -61,6 +61,7 @@ class Study:
         """
         if (self.folder / "trials").exists(ALL_ROWS):
             raise ValueError(f"{self.folder} is a recorded study, which is only read: choose another --results")
+        self.folder.make()
         for table in TABLES:
             (self.folder / table).make()
         for name in ("checkpoints", "errors", "report"):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +14,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+PART = ".part"  # how the names of hidden, unfinished files end
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,10 @@ class LocalFiles:
             raise ValueError(f"{self.path} leads out of {self.top}, by a symbolic link: nothing is written there")
 
     def make(self) -> None:
+        """Make the folder, and remove what writers that were killed have left in it, see `remove_stale_parts`."""
         self.confine()
         self.path.mkdir(parents=True, exist_ok=True)
+        remove_stale_parts(self.path)
 
     def read(self, name: str) -> bytes:
         return (self.path / name).read_bytes()
@@ -88,20 +94,46 @@ class LocalFiles:
 def write_atomically(path: Path, content: bytes | pa.Buffer) -> None:
     """Replace the file at `path` so that a crash at any time leaves the old content or the new.
 
-    The content goes to a hidden file in the same folder, which is renamed. Both are synced: a rename that reaches the
-    disk before the content would leave an empty file after a power failure.
+    The content goes to a hidden file in the same folder, which is renamed. It has a name of its own, so that of two
+    writers the one that ends last wins, and neither meets the other's bytes.
     """
-    part = path.with_name(f".{path.name}.part")
-    with os.fdopen(open_without_links(part, os.O_WRONLY | os.O_TRUNC), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    part = path.with_name(f".{os.getpid()}-{secrets.token_hex(6)}{PART}")
+    descriptor = open_without_links(part, os.O_WRONLY | os.O_EXCL)
+    try:
+        _write_synced(descriptor, content)
+        part.replace(path)
+    except BaseException:
+        with suppress(OSError):  # the first error is the one to be told
+            part.unlink(missing_ok=True)
+        raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def remove_stale_parts(folder: Path, older_than_seconds: float = 24 * 3600) -> None:
+    """Remove the hidden files of writers that were killed, at most one for each kill.
+
+    The age protects writers on other machines, of which nobody here knows whether they live: none writes for a day.
+    """
+    oldest = time.time() - older_than_seconds
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not (entry.name.startswith(".") and entry.name.endswith(PART)):
+                continue
+            with suppress(FileNotFoundError):  # its writer or another reader was faster
+                if entry.stat(follow_symlinks=False).st_mtime < oldest:
+                    os.unlink(entry.path)
+
+
+def _write_synced(descriptor: int, content: bytes | pa.Buffer) -> None:
+    """Write, wait for the disk, and close. A rename that the disk saw before the content would leave an empty file."""
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def open_without_links(path: Path, flags: int) -> int:
