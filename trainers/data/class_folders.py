@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from trainers.data.dataset import Array
-from trainers.data.decoding import IMAGE_SUFFIXES, decode_image, stack_squares
+from trainers.data.decoding import IMAGE_SUFFIXES, check_image_file, decode_image, read_image_file, stack_squares
 from trainers.data.in_memory import DecodedSplit, InMemoryDataset
 from trainers.data.splits import find_test_split
 from trainers.data.streamed import ImageReader, StreamedDataset, list_in_threads
@@ -47,9 +47,12 @@ class FileReader(ImageReader):
     names: Array
 
     def read(self, index: int) -> Image.Image:
-        name = os.fsdecode(self.names[index])
-        path = Path(self.root, name)
-        return decode_image(path, path).convert("RGB")
+        path = self.describe(index)
+        content = read_image_file(Path(path))
+        return decode_image(content, path).convert("RGB")
+
+    def describe(self, index: int) -> str:
+        return os.path.join(self.root, os.fsdecode(self.names[index]))
 
 
 def load_class_folders(folder: Path, img_size: int) -> InMemoryDataset:
@@ -132,8 +135,9 @@ def _names_and_sizes_below(folder: Path) -> list[tuple[str, int]]:
     files = []
     for path in _image_paths(folder):
         name = os.path.relpath(path, folder)
-        size = os.stat(path).st_size
-        files.append((name, size))
+        status = os.stat(path)
+        check_image_file(path, status)
+        files.append((name, status.st_size))
     return sorted(files)
 
 
@@ -145,7 +149,7 @@ def _labels(files_of_classes: Sequence[Sized]) -> Array:
 
 def _decode_split(files_of_classes: list[list[Path]], img_size: int) -> DecodedSplit:
     paths = chain.from_iterable(files_of_classes)
-    images = (decode_image(path, path) for path in paths)
+    images = (decode_image(read_image_file(path), path) for path in paths)
     return DecodedSplit(
         images=stack_squares(images, img_size),
         labels=_labels(files_of_classes),

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import re
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,19 +16,73 @@ from trainers.data.dataset import Array
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 
+# Pillow tries these and no others, whatever a file's suffix says: to read EPS, for one, it would run Ghostscript.
+IMAGE_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF", "PPM")
 
-def decode_image(source: Path | io.BytesIO, description: object) -> Image.Image:
-    """One image with 8 bits a channel, decoded. ValueError if it cannot be, which names it by its `description`."""
+MAX_FILE_BYTES = 2**30  # more than the largest image that Pillow decodes takes without compression
+
+
+class OneLineError(Exception):
+    """For exceptions whose message names an image in one line, also when they come out of a loader process.
+
+    Of those only the type and the traceback's text arrive (torch's ExceptionWrapper): its last line is the message.
+    """
+
+    def __init__(self, message: str) -> None:
+        line = message.strip().rpartition(f"{type(self).__name__}: ")[2]
+        super().__init__(line)
+
+
+class ImageReadError(OneLineError, OSError):
+    """The bytes of an image cannot be read. `errno` is the system's number of the error, or None if it gave none."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        found = re.search(r"\[Errno (\d+)\]", str(self))
+        self.errno = int(found[1]) if found else None
+
+    @classmethod
+    def of(cls, error: OSError, description: object) -> ImageReadError:
+        """That reading the image of this description ended in `error`."""
+        lines = str(error.strerror or error).splitlines() or [type(error).__name__]
+        number = f"[Errno {error.errno}] " if error.errno is not None else ""
+        return cls(f"{description} cannot be read: {number}{lines[0]}")
+
+
+class ImageDecodeError(OneLineError, ValueError):
+    """The bytes of an image could be read, but they are no image that is understood."""
+
+
+def read_image_file(path: Path) -> bytes:
+    """The content of an image file. ImageReadError if reading fails; ImageDecodeError if it is no regular file."""
     try:
-        image = Image.open(source)
+        check_image_file(path, os.stat(path))
+        return path.read_bytes()
+    except OSError as error:
+        raise ImageReadError.of(error, path) from error
+
+
+def check_image_file(path: Path | str, status: os.stat_result) -> None:
+    """ImageDecodeError unless this is a regular file, and short enough for an image. Opening a FIFO would hang."""
+    if not stat.S_ISREG(status.st_mode):
+        raise ImageDecodeError(f"{path} is not a regular file, expected an image")
+    if status.st_size > MAX_FILE_BYTES:
+        raise ImageDecodeError(f"{path} has {status.st_size:,} bytes, expected an image of at most {MAX_FILE_BYTES:,}")
+
+
+def decode_image(content: bytes, description: object) -> Image.Image:
+    """One image with 8 bits a channel, decoded. ImageDecodeError names it by its `description` if it cannot be."""
+    try:
+        image = Image.open(io.BytesIO(content), formats=IMAGE_FORMATS)
         image.load()
         if image.mode == "F":
             raise ValueError("its pixels are floating-point numbers of unknown range")
         return _to_8_bits(image)
     except UnidentifiedImageError as error:
-        raise ValueError(f"{description} cannot be decoded: not an image") from error
+        formats = ", ".join(IMAGE_FORMATS)
+        raise ImageDecodeError(f"{description} cannot be decoded: not an image (tried {formats})") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{description} cannot be decoded: {error}") from error
+        raise ImageDecodeError(f"{description} cannot be decoded: {error}") from error
 
 
 def stack_squares(images: Iterable[Image.Image], img_size: int) -> Array:

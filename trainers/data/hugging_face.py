@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 from dataclasses import dataclass
 from functools import cache
@@ -14,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from trainers.data.dataset import Array, numbered_classes
-from trainers.data.decoding import decode_image
+from trainers.data.decoding import ImageReadError, decode_image
 from trainers.data.splits import TEST_SPLITS
 from trainers.data.streamed import ImageReader, StreamedDataset
 
@@ -31,9 +30,16 @@ class HuggingFaceReader(ImageReader):
     split: str
 
     def read(self, index: int) -> Image.Image:
-        source, _ = _timm_reader(self.name, self.root, self.split)[index]
-        description = f"{self.name}: {self.split} row {index}"
-        return decode_image(io.BytesIO(source.read()), description).convert("RGB")
+        description = self.describe(index)
+        try:
+            source, _ = _timm_reader(self.name, self.root, self.split)[index]
+            content = source.read()
+        except OSError as error:
+            raise ImageReadError.of(error, description) from error
+        return decode_image(content, description).convert("RGB")
+
+    def describe(self, index: int) -> str:
+        return f"{self.name}: {self.split} row {index}"
 
 
 def open_hugging_face(source: str) -> StreamedDataset:
@@ -43,8 +49,11 @@ def open_hugging_face(source: str) -> StreamedDataset:
         raise ValueError(f"data {source!r} names no folder to download to, expected hfds/<name>:<folder>")
     root = os.path.abspath(os.path.expanduser(folder))
     test_split = _test_split(name)
-    train_reader = _timm_reader(name, root, "train")
-    test_reader = _timm_reader(name, root, test_split)
+    try:
+        train_reader = _timm_reader(name, root, "train")
+        test_reader = _timm_reader(name, root, test_split)
+    except (ValueError, OSError, RuntimeError) as error:
+        raise ValueError(_cannot_be_read(name, error)) from error
     train_labels = _labels(train_reader)
     test_labels = _labels(test_reader)
     return StreamedDataset(
@@ -76,15 +85,11 @@ def _test_split(name: str) -> str:
 
 @cache  # in each process, since a reader holds open files
 def _timm_reader(name: str, root: str, split: str) -> ReaderHfds:
-    _import_datasets()
     import searchspace.torchvision_ops  # noqa: F401
 
     from timm.data.readers.reader_hfds import ReaderHfds
 
-    try:
-        return ReaderHfds(name, root, split)
-    except (ValueError, OSError, RuntimeError) as error:
-        raise ValueError(_cannot_be_read(name, error)) from error
+    return ReaderHfds(name, root, split)
 
 
 def _import_datasets() -> ModuleType:

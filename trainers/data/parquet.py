@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -78,7 +77,7 @@ def _decode_cell(cell: object, description: str) -> Image.Image:
         content = cell.get("bytes")
     if not isinstance(content, bytes):
         raise ValueError(f"{description} holds no image bytes")
-    return decode_image(io.BytesIO(content), description)
+    return decode_image(content, description)
 
 
 def _class_names(table: pa.Table) -> list[str]:

@@ -21,7 +21,14 @@ class ImageReader(ABC):
 
     @abstractmethod
     def read(self, index: int) -> Image.Image:
-        """The image at `index`, decoded, in RGB. ValueError names an image that cannot be decoded."""
+        """The image at `index`, decoded, in RGB.
+
+        ImageReadError names an image whose bytes cannot be read, ImageDecodeError one that cannot be decoded.
+        """
+
+    @abstractmethod
+    def describe(self, index: int) -> str:
+        """Where the image at `index` lies, for people: its file, and its row or byte if the file holds several."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 
 import searchspace.torchvision_ops  # noqa: F401
 from trainers.data.dataset import Array
+from trainers.data.decoding import OneLineError
 from trainers.data.seeds import derive_seed, seed_everything
 from trainers.data.streamed import ImageReader
 from trainers.recipes import Recipe
@@ -21,8 +22,12 @@ INTERPOLATION = "bicubic"  # at evaluation; in training timm draws bilinear or b
 Transform = Callable[[Image.Image], Tensor]  # to (C, H, W) of uint8
 
 
+class ImageTransformError(OneLineError, RuntimeError):
+    """A transform raised an exception for an image, which the message names."""
+
+
 class TransformedImages(Dataset):
-    """Images of a reader, transformed, with their labels.
+    """Images of a reader, transformed, with their labels. ImageTransformError names an image whose transform fails.
 
     With a seed, the random draws for an image depend on the seed and the image's index alone: neither the number of
     ranks nor that of loader processes changes them.
@@ -41,7 +46,12 @@ class TransformedImages(Dataset):
         if self.seed is not None:
             seed_everything(derive_seed(self.seed, index))
         image = self.images.read(index)
-        return self.transform(image), int(self.labels[index])
+        try:
+            pixels = self.transform(image)
+        except (ValueError, OSError, ArithmeticError, LookupError, TypeError) as error:
+            description = self.images.describe(index)
+            raise ImageTransformError(f"{description} cannot be transformed: {error}") from error
+        return pixels, int(self.labels[index])
 
 
 def training_transform(recipe: Recipe) -> Transform:

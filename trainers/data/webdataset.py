@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from trainers.data.dataset import Array, numbered_classes
-from trainers.data.decoding import IMAGE_SUFFIXES, decode_image
+from trainers.data.decoding import IMAGE_SUFFIXES, ImageReadError, decode_image
 from trainers.data.splits import TEST_SPLITS
 from trainers.data.streamed import ImageReader, StreamedDataset, list_in_threads
 
@@ -39,11 +39,20 @@ class ShardReader(ImageReader):
 
     def read(self, index: int) -> Image.Image:
         number, offset, size = self.locations[index]
-        with open(self.files[number], "rb") as file:
-            file.seek(offset)
-            content = file.read(size)
-        description = f"{self.files[number]}: image at byte {offset}"
-        return decode_image(io.BytesIO(content), description).convert("RGB")
+        description = self.describe(index)
+        try:
+            with open(self.files[number], "rb") as file:
+                file.seek(offset)
+                content = file.read(size)
+        except OSError as error:
+            raise ImageReadError.of(error, description) from error
+        if len(content) < size:
+            raise ImageReadError(f"{description} cannot be read: the file has only {len(content)} of its {size} bytes")
+        return decode_image(content, description).convert("RGB")
+
+    def describe(self, index: int) -> str:
+        number, offset, _ = self.locations[index]
+        return f"{self.files[number]}: image at byte {offset}"
 
 
 def open_shards(folder: Path) -> StreamedDataset:

@@ -1,9 +1,11 @@
+import os
 import shutil
 
 import pytest
 
 from tests.support.images import jpeg, picture
 from trainers.data.class_folders import load_class_folders, open_class_folders
+from trainers.data.decoding import ImageReadError
 
 BOTH = pytest.mark.parametrize("read", [lambda folder: load_class_folders(folder, 6), open_class_folders])
 
@@ -111,3 +113,18 @@ def test_the_streamed_fingerprint_never_changes_between_versions(class_folders):
     for number, path in enumerate(sorted(class_folders.rglob("*.png"))):
         path.write_bytes(b"x" * number)
     assert open_class_folders(class_folders).fingerprint == "d8b46fd9"
+
+
+@BOTH
+def test_a_fifo_is_refused_without_waiting(class_folders, read):
+    os.mkfifo(class_folders / "train" / "cat" / "x.png")
+    with pytest.raises(ValueError, match=r"train/cat/x\.png is not a regular file, expected an image"):
+        read(class_folders)
+
+
+def test_a_streamed_image_that_vanished_is_a_read_error(jpeg_folders):
+    data = open_class_folders(jpeg_folders)
+    (jpeg_folders / "train" / "dark" / "3.jpeg").unlink()
+    index = [data.train_images.describe(index).endswith("dark/3.jpeg") for index in range(40)].index(True)
+    with pytest.raises(ImageReadError, match=r"dark/3\.jpeg cannot be read: \[Errno 2\] No such file"):
+        data.train_images.read(index)

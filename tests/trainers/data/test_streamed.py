@@ -14,6 +14,9 @@ class OneColour(ImageReader):
     def read(self, index: int) -> Image.Image:
         return Image.new("RGB", (4, 4), (index, 0, 0))
 
+    def describe(self, index: int) -> str:
+        return f"image {index}"
+
 
 def test_a_streamed_data_set_is_in_colour_and_survives_pickling():
     labels = np.array([0, 1])

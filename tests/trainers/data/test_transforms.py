@@ -1,12 +1,18 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
 from trainers.data.class_folders import open_class_folders
 from trainers.data.seeds import seed_everything
-from trainers.data.transforms import TransformedImages, evaluation_transform, training_transform
+from trainers.data.transforms import (
+    ImageTransformError,
+    TransformedImages,
+    evaluation_transform,
+    training_transform,
+)
 
 
 def test_the_draws_for_an_image_depend_on_seed_and_index_alone(jpeg_folders, tiny_ablation):
@@ -52,3 +58,15 @@ def test_the_recipe_says_whether_images_are_mirrored(tiny_ablation):
     seed_everything(0)
     assert mirrored(plain) == 0
     assert 0 < mirrored(replace(plain, hflip=True)) < 20
+
+
+def test_an_image_that_cannot_be_transformed_is_named(jpeg_folders):
+    def fail(image):
+        raise ValueError("bits must be between 1 and 8")
+
+    data = open_class_folders(jpeg_folders)
+    images = TransformedImages(data.train_images, data.train_labels, fail, seed=1)
+    with pytest.raises(
+        ImageTransformError, match=r"bright/0\.jpeg cannot be transformed: bits must be between 1 and 8"
+    ):
+        images[0]

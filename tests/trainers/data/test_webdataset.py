@@ -1,10 +1,13 @@
+import errno
 import io
+import os
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests.support.images import jpeg, write_shard
+from trainers.data.decoding import ImageReadError
 from trainers.data.webdataset import open_shards
 
 
@@ -82,3 +85,20 @@ def test_a_missing_split_is_said(shards, split, wanted):
         path.rename(str(path).replace(split, "spare"))
     with pytest.raises(FileNotFoundError, match=rf"has 3 \.tar shards, but none with {wanted} in its name"):
         open_shards(shards)
+
+
+def test_a_shard_that_lost_its_end_is_a_read_error(shards):
+    data = open_shards(shards)
+    file = shards / "small-train-0001.tar"
+    offset = data.train_images.locations[39][1]
+    os.truncate(file, offset + 10)
+    with pytest.raises(ImageReadError, match=rf"{file}: image at byte {offset} cannot be read: the file has only 10"):
+        data.train_images.read(39)
+
+
+def test_a_shard_that_vanished_is_a_read_error(shards):
+    data = open_shards(shards)
+    (shards / "small-val-0000.tar").unlink()
+    with pytest.raises(ImageReadError, match=r"val-0000\.tar: image at byte .* cannot be read: \[Errno 2\]") as error:
+        data.test_images.read(0)
+    assert error.value.errno == errno.ENOENT
