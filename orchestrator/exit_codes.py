@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from storage.folder import DISK_ERRORS
 from storage.owner import StudyBusyError
+from storage.write_error import WriteError
 
 
 def exit_code(error: Exception) -> int:
-    """4 if another process runs the study, 3 if a disk is full or fails, 2 for wrong input. Others are raised again."""
+    """4 if another process runs the study, 3 if the disk that is written to is full or fails, 2 for wrong input.
+
+    Others are raised again. A disk that fails when something is read, such as an image, is wrong input.
+    """
     if isinstance(error, StudyBusyError):
         return 4
-    if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+    if isinstance(error, WriteError) and error.errno in DISK_ERRORS:
         return 3
     if isinstance(error, ValueError | OSError):
         return 2

@@ -25,6 +25,7 @@ from results.recorder import Recorder
 from results.records import TrialRecord
 from results.report.updater import ReportUpdater
 from results.reuse import import_trials
+from storage.write_error import WriteError
 from trainers.trial_task import TrainingSetup
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class StudyRun:
     def preflight(self, cluster: Cluster) -> int:
         """Measure the extreme candidates, print the estimate, and return the loader workers that each rank needs.
 
-        OSError (ENOSPC) if the disk is too small for the pending trials.
+        WriteError (ENOSPC) if the disk is too small for the pending trials.
         """
         sizes = candidate_sizes(self.plan, self.requested)
         costs = measure_costs(self.plan, cluster, extreme_candidates(sizes))
@@ -86,7 +87,7 @@ class StudyRun:
             assert estimate.free_bytes is not None
             free = format_bytes(estimate.free_bytes)
             needed = format_bytes(estimate.disk_bytes)
-            raise OSError(errno.ENOSPC, f"{free} are free in {self.plan.study.folder}, {needed} are needed")
+            raise WriteError(errno.ENOSPC, f"{free} are free in {self.plan.study.folder}, {needed} are needed")
         if estimate.loader:
             return estimate.loader.workers
         return self._default_loader_workers(cluster)

@@ -11,11 +11,12 @@ from urllib.parse import unquote, urlsplit
 
 from storage.local_files import LocalFiles
 from storage.object_store import StoredObjects
+from storage.write_error import as_write_error
 
 if TYPE_CHECKING:  # loaded on use: --help should not wait for pyarrow
     import pyarrow as pa
 
-# The errno of an OSError of a disk that is full, over quota, read-only or failing.
+# The errno of a WriteError of a disk that is full, over quota, read-only or failing.
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
@@ -66,8 +67,9 @@ class Folder:
         return _folder(self._files.absolute())
 
     def make(self) -> None:
-        """Make the folder with its parents, if it is not there. An object store needs none."""
-        self._files.make()
+        """Make the folder with its parents, if it is not there; WriteError if not. An object store needs none."""
+        with as_write_error():
+            self._files.make()
 
     def read(self, name: str) -> bytes:
         """The content of a file; FileNotFoundError if there is none, OSError if it cannot be read."""
@@ -78,9 +80,10 @@ class Folder:
         return self._files.read_all(names)
 
     def write(self, name: str, content: bytes | pa.Buffer) -> None:
-        """Replace a file whole, in a folder that was made. OSError if it cannot be written."""
+        """Replace a file whole, in a folder that was made. WriteError if it cannot be written."""
         _check_name(name)
-        self._files.write(name, content)
+        with as_write_error():
+            self._files.write(name, content)
 
     def exists(self, name: str) -> bool:
         """Whether there is a file or folder of that name."""
@@ -96,9 +99,10 @@ class Folder:
         return _visible([name for name, is_folder in self._files.entries() if is_folder])
 
     def remove(self, name: str) -> None:
-        """Remove a file, or a folder with all that is in it; nothing happens where there is none."""
+        """Remove a file, or a folder with all that is in it, if there is one; WriteError if it cannot be removed."""
         _check_name(name)
-        self._files.remove(name)
+        with as_write_error():
+            self._files.remove(name)
 
     def free(self) -> int | None:
         """Bytes that are free on its disk; None on an object store."""

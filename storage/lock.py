@@ -12,13 +12,14 @@ from storage.folder import Folder
 from storage.lease import Lease
 from storage.local_files import open_without_links
 from storage.owner import Owner, StudyBusyError
+from storage.write_error import as_write_error
 
 
 @contextmanager
 def study_lock(study: str, folder: Folder) -> Iterator[None]:
     """Hold the study in `folder` for this process.
 
-    StudyBusyError if a living process holds it, OSError if it cannot be written. The lock of a dead process ends: on
+    StudyBusyError if a living process holds it, WriteError if it cannot be written. The lock of a dead process ends: on
     this machine at once, on an object store after a minute.
     """
     if folder.path:
@@ -39,7 +40,9 @@ def wait_for_lock(folder: Folder) -> Iterator[None]:
     if folder.path is None:
         yield
         return
-    with os.fdopen(open_without_links(folder.path / ".lock", os.O_WRONLY), "w") as lock:
+    with as_write_error():
+        descriptor = open_without_links(folder.path / ".lock", os.O_WRONLY)
+    with os.fdopen(descriptor, "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -47,13 +50,16 @@ def wait_for_lock(folder: Folder) -> Iterator[None]:
 @contextmanager
 def _file_lock(study: str, file: Path) -> Iterator[None]:
     """A lock that the operating system ends with its process; the file says who holds it."""
-    with os.fdopen(open_without_links(file, os.O_RDWR | os.O_APPEND), "a+") as lock:
+    with as_write_error():
+        descriptor = open_without_links(file, os.O_RDWR | os.O_APPEND)
+    with os.fdopen(descriptor, "a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
             raise StudyBusyError(f"study {study!r} is being run by {lock.read().strip()}") from None
-        lock.truncate(0)
-        lock.write(str(Owner.this_process()))
-        lock.flush()
+        with as_write_error():
+            lock.truncate(0)
+            lock.write(str(Owner.this_process()))
+            lock.flush()
         yield

@@ -107,8 +107,8 @@ class StoredObjects:
     def _request(self, work: Callable[[FileSystem, str], R], name: str = "") -> R:
         """The result of `work`, called with the store and the path of `name` there.
 
-        Every error is an OSError of one line. A store that has answered this process before is waited for; one that
-        never has is an error at once.
+        Every error is an OSError of one line, a TimeoutError if the store is away. A store that has answered this
+        process before is waited for; one that never has is an error at once.
         """
         import pyarrow as pa
 
@@ -123,8 +123,10 @@ class StoredObjects:
             except FileNotFoundError:
                 raise FileNotFoundError(f"no {name or 'such folder'} in {self}") from None
             except (OSError, pa.ArrowException) as error:
-                if not _may_pass(error) or time.monotonic() > deadline:
+                if not _may_pass(error):
                     raise OSError(f"{self}: {_first_line(error)}") from error
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"{self}: {_first_line(error)}") from error
             else:
                 _answered.add(address)
                 return result

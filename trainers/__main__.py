@@ -187,11 +187,11 @@ def _epoch_line(report: TrialReport, budget: int) -> str:
 
 def _exit_code(failure: Failure) -> int:
     """1 after printing the traceback of an unexpected error. ValueError or OSError for what one line explains."""
-    if failure.kind in ("memory", "process died"):
+    if failure.kind in ("memory", "process died", "device", "io"):
         raise ValueError(f"training cannot continue: {failure.message}")
     if failure.errno is not None:
         raise OSError(failure.errno, failure.message)
-    if failure.kind == "input":
+    if failure.kind in ("input", "disk"):
         raise ValueError(failure.message)
     print(failure.traceback, end="", file=sys.stderr)
     return 1

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from multiprocessing import connection, parent_process
 from tempfile import TemporaryDirectory
@@ -58,25 +58,33 @@ def run_on_ranks(train: TrainRank, ranks: int, device: str) -> Iterator[TrialRep
 
 def _listen(processes: dict[Any, Any]) -> Iterator[TrialReport | Failure]:
     """What rank 0 sends, until all ranks have ended or one fails. `processes` by their pipes."""
+    for message in _receive(processes):
+        if isinstance(message, _RankFailure):
+            yield _find_cause(message, processes)
+            return
+        yield message
+        if isinstance(message, Failure):
+            return
+
+
+def _receive(processes: dict[Any, Any], seconds: float | None = None) -> Iterator[TrialReport | _RankFailure | Failure]:
+    """What the ranks send and, as a Failure, the death of each, until all have ended or the time is up.
+
+    Ranks that have ended are taken out of `processes`.
+    """
+    deadline = None if seconds is None else time.monotonic() + seconds
     while processes:
-        for pipe in _wait(processes):
+        timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
+        ready: list[Any] = list(connection.wait(processes, timeout))
+        if not ready:
+            return
+        for pipe in ready:  # each has a message, or has been closed
             try:
-                message = pipe.recv()
+                yield pipe.recv()
             except EOFError:
                 death = _end(processes.pop(pipe))
                 if death is not None:
                     yield death
-                    return
-                continue
-            if isinstance(message, _RankFailure):
-                yield _find_cause(message, processes)
-                return
-            yield message
-
-
-def _wait(processes: dict[Any, Any], timeout: float | None = None) -> list[Any]:
-    """The pipes that have a message, or have been closed."""
-    return list(connection.wait(processes, timeout))
 
 
 def _end(process: Any) -> Failure | None:
@@ -90,42 +98,23 @@ def _end(process: Any) -> Failure | None:
 def _find_cause(first: _RankFailure, processes: dict[Any, Any], grace_seconds: float = 2.0) -> Failure:
     """One rank's failure breaks the connections of the others: find the failure that came first.
 
-    The others may report for `grace_seconds`. A death comes before everything else, then too little memory, a full
-    disk, bad input and other errors.
+    The others may report for `grace_seconds`. A death comes before everything else, then the kinds in the order below.
     """
     started = list(processes.values())
     failures = [first]
-    death = _collect_failures(failures, processes, time.monotonic() + grace_seconds)
-    if death is not None:
-        return death
+    for message in _receive(processes, grace_seconds):
+        if isinstance(message, Failure):
+            return message
+        if isinstance(message, _RankFailure):
+            failures.append(message)
     for process in started:  # the pipe of a dead rank stays open while its data loader's processes live
         if process.exitcode and process.exitcode < 0:
             return _end(process) or first.failure
+    kinds = ("memory", "device", "process died", "disk", "io", "input", "error")
     causes = [message.failure for message in failures if not message.is_consequence]
-    for kind in ("memory", "disk", "input", "error"):
-        for failure in causes:
-            if failure.kind == kind:
-                return failure
-    return first.failure
-
-
-def _collect_failures(failures: list[_RankFailure], processes: dict[Any, Any], deadline: float) -> Failure | None:
-    """Append what the ranks report until the deadline or until all have ended; the first death ends it at once."""
-    while processes:
-        ready = _wait(processes, max(0.0, deadline - time.monotonic()))
-        if not ready:
-            return None
-        for pipe in ready:
-            try:
-                message = pipe.recv()
-            except EOFError:
-                death = _end(processes.pop(pipe))
-                if death is not None:
-                    return death
-                continue
-            if isinstance(message, _RankFailure):
-                failures.append(message)
-    return None
+    if not causes:
+        return replace(first.failure, rank=None)
+    return min(causes, key=lambda failure: kinds.index(failure.kind))
 
 
 def _run_rank(train: TrainRank, context: RankContext, device: str, meeting: str, sender: Any) -> None:
@@ -146,7 +135,8 @@ def _run_rank(train: TrainRank, context: RankContext, device: str, meeting: str,
                 sender.send(report)
         dist.destroy_process_group()
     except BaseException as error:
-        sender.send(_RankFailure(failure_from(error), _lost_connection(error)))
+        failure = replace(failure_from(error), rank=context.rank)
+        sender.send(_RankFailure(failure, _lost_connection(error)))
     sender.close()
     # Not the interpreter's own exit, which may wait for a rank that is gone.
     os._exit(0)

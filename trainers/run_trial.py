@@ -25,7 +25,8 @@ def run_trial(task: TrialTask, setup: TrainingSetup, *, max_rank_deaths: int = 3
     """Train `task` and yield a report after every epoch; at most one Failure, which comes last.
 
     A trial that needs more memory than there is continues from its checkpoint with half the micro-batch. A trial whose
-    rank died continues from its checkpoint as it was; after `max_rank_deaths` deaths without an epoch it has failed.
+    rank or data loader died continues from its checkpoint as it was; after `max_rank_deaths` deaths without an epoch it
+    has failed. A GPU's failure is final here: the process that met it can do nothing more with any GPU.
     """
     micro_batch: int | None = None
     deaths = 0

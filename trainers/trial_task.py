@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from trainers.data.dataset import ImageDataset
     from trainers.warm_start import Weights
 
-# error: the training raised; input: bad data or settings; memory: a device has too little for a micro-batch;
-# disk: a full, failing or read-only disk; process died: that of a rank, without a word.
-FailureKind = Literal["error", "input", "memory", "disk", "process died"]
+# error: the training raised; input: bad data or settings (both are final); memory: too little for a micro-batch;
+# disk: what we keep could not be written, which ends the command; io: data could not be read; device: a GPU or the
+# connection between GPUs failed; process died: that of a rank or of a data loader, without a word.
+FailureKind = Literal["error", "input", "memory", "disk", "io", "device", "process died"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,9 +125,13 @@ class TrialReport:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a trial cannot go on. `message` is the exception's own text; `errno` is set if it was an OSError with one."""
+    """Why a trial cannot go on. `message` is the exception's own text, in one line; `errno` that of an OSError.
+
+    `rank` is the rank that failed; None if several lost their connections and nobody knows whose fault that was.
+    """
 
     kind: FailureKind
     message: str
     traceback: str = ""
     errno: int | None = None
+    rank: int | None = 0

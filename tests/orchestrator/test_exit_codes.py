@@ -4,13 +4,21 @@ import pytest
 
 from orchestrator.exit_codes import describe, exit_code
 from storage.owner import StudyBusyError
+from storage.write_error import WriteError
 
-FULL = OSError(errno.ENOSPC, "no room")
+FULL = WriteError(errno.ENOSPC, "no room")
+UNREADABLE = OSError(errno.EIO, "an image")
 
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(StudyBusyError("busy"), 4), (FULL, 3), (FileNotFoundError(errno.ENOENT, "gone"), 2), (ValueError("wrong"), 2)],
+    [
+        (StudyBusyError("busy"), 4),
+        (FULL, 3),
+        (UNREADABLE, 2),
+        (FileNotFoundError(errno.ENOENT, "gone"), 2),
+        (ValueError("wrong"), 2),
+    ],
 )
 def test_each_kind_of_error_has_its_code(error, code):
     assert exit_code(error) == code

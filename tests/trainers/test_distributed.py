@@ -160,11 +160,17 @@ def test_a_dead_rank_is_a_failure_of_its_own_kind():
 def test_a_lost_connection_is_no_cause_where_there_is_another():
     assert heard((0, [BROKEN]), (0, [WRONG])) == [WRONG.failure]
     assert heard((0, [BROKEN]), (-9, [])) == [Failure("process died", "rank 1 died with exit code -9")]
-    assert heard((0, [BROKEN]), (0, [BROKEN])) == [BROKEN.failure]
+    assert heard((0, [BROKEN]), (0, [BROKEN])) == [replace(BROKEN.failure, rank=None)]  # nobody knows whose fault
 
 
 def test_too_little_memory_comes_before_bad_input():
     assert heard((0, [WRONG]), (0, [FULL])) == [FULL.failure]
+
+
+def test_the_rank_whose_gpu_failed_is_found_among_those_that_lost_it():
+    lost = _RankFailure(Failure("device", "NCCL error", rank=0), is_consequence=True)
+    sick = _RankFailure(Failure("device", "CUDA error: an illegal memory access", rank=1), is_consequence=False)
+    assert heard((0, [lost]), (0, [sick])) == [sick.failure]
 
 
 @pytest.mark.slow
