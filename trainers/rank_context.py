@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+
+from trainers.mixing_groups import MixingGroup
 
 
 @dataclass(frozen=True)
@@ -44,16 +47,6 @@ class RankContext:
         if self.size > 1:
             torch.distributed.barrier()
 
-    def micro_batches(self, batch_size: int, micro_batch: int) -> list[Tensor]:
-        """The positions in a batch of `batch_size` images that this rank takes, one tensor for each micro-batch.
-
-        The ranks' micro-batches lie side by side: two ranks see together what one rank sees with a micro-batch twice
-        as large.
-        """
-        images_per_rank = batch_size // self.size
-        positions = []
-        for start in range(0, images_per_rank, micro_batch):
-            images = min(micro_batch, images_per_rank - start)
-            first = start * self.size + self.rank * images
-            positions.append(torch.arange(first, first + images))
-        return positions
+    def of_rank(self, groups: Sequence[MixingGroup]) -> list[MixingGroup]:
+        """This rank's groups of a batch, whole ones: every `size`-th, beginning at the rank."""
+        return list(groups[self.rank :: self.size])

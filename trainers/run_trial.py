@@ -45,10 +45,8 @@ def run_trial(task: TrialTask, setup: TrainingSetup, *, max_rank_deaths: int = 3
         if failure is None:
             return
         images = _images_per_pass(setup, micro_batch)
-        smallest = _smallest_micro_batch(setup)
-        half = images // 2 - images // 2 % smallest
-        if failure.kind == "memory" and half >= smallest:
-            micro_batch = half
+        if failure.kind == "memory" and images > 1:
+            micro_batch = images // 2
             passes = math.ceil(_images_per_rank(setup) / micro_batch)
             note = f"{images} images at a time do not fit into memory: goes on with {micro_batch} x {passes}"
         elif failure.kind == "process died" and deaths + 1 < max_rank_deaths:
@@ -116,11 +114,7 @@ def _images_per_rank(setup: TrainingSetup) -> int:
 
 def _images_per_pass(setup: TrainingSetup, micro_batch: int | None) -> int:
     asked = micro_batch or setup.recipe.largest_micro_batch(setup.resources.device)
-    return min(asked, _images_per_rank(setup))
-
-
-def _smallest_micro_batch(setup: TrainingSetup) -> int:
-    return 2 if setup.recipe.mixes else 1  # images are mixed in pairs
+    return min(asked, setup.recipe.group_size, _images_per_rank(setup))
 
 
 def _report(trainer: Trainer) -> TrialReport:
@@ -132,6 +126,6 @@ def _report(trainer: Trainer) -> TrialReport:
         torch=torch.__version__,
         ranks=trainer.rank_context.size,
         micro_batch=trainer.micro_batch,
-        accumulation=len(trainer.micro_batches),
+        accumulation=trainer.passes,
         finished=trainer.finished,
     )

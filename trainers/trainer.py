@@ -54,10 +54,9 @@ class Trainer:
         self.loader = make_batch_loader(
             setup.data, recipe, device=self.device, rank_context=self.rank_context, workers=setup.resources.workers
         )
-        self.micro_batches = self.rank_context.micro_batches(
-            self.loader.batch_size, micro_batch or recipe.largest_micro_batch(self.device.type)
-        )
-        self.images_per_rank = sum(len(positions) for positions in self.micro_batches)  # of an optimizer step
+        largest_pass = micro_batch or recipe.largest_micro_batch(self.device.type)
+        self.micro_batch = min(largest_pass, self.loader.largest_group)  # images; evaluation uses it too
+        self.passes = self.loader.passes_per_step(self.micro_batch)
         self.metadata = describe_training(candidate, seed, setup, self.loader)
 
         torch.manual_seed(epoch_seed(seed, 0))
@@ -68,11 +67,6 @@ class Trainer:
         self.test_top1: float | None = None
         if folder:
             self._resume(folder)
-
-    @property
-    def micro_batch(self) -> int:
-        """Images of this rank's largest forward pass; evaluation uses it too."""
-        return max(len(positions) for positions in self.micro_batches)
 
     @property
     def finished(self) -> bool:
@@ -116,13 +110,16 @@ class Trainer:
         return self.test_top1
 
     def step(self, batches: Iterable[Batch]) -> Tensor:
-        """One optimizer step on this rank's micro-batches. Returns its mean loss, still on the device."""
+        """One optimizer step on this rank's micro-batches. Returns its part of the mean loss, still on the device.
+
+        The mean of what the ranks return is the mean over the batch, also where ranks have different numbers of images.
+        """
         self.optimizer.zero_grad()
         total_loss = torch.zeros((), device=self.device)
-        last = len(self.micro_batches) - 1
-        for index, (images, labels) in zip(range(last + 1), batches, strict=True):
-            with self.training_model.maybe_no_sync(sync=index == last):
-                loss = self.training_model.loss(images, labels) * (len(images) / self.images_per_rank)
+        images_per_rank = self.loader.batch_size / self.rank_context.size
+        for index, (images, labels) in zip(range(self.passes), batches, strict=True):
+            with self.training_model.maybe_no_sync(sync=index == self.passes - 1):
+                loss = self.training_model.loss(images, labels) * (len(images) / images_per_rank)
                 self.optimizer.backward(loss)
             total_loss += loss.detach()
         self.optimizer.step()
@@ -135,12 +132,12 @@ class Trainer:
         """
         only_new = epoch < self.recipe.mixers_first
         self.training_model.train_only(self.training_model.new_parameters if only_new else set())
-        batches = self.loader.train_batches(self.micro_batches, epoch_seed(self.seed, epoch + 1))
+        batches = self.loader.train_batches(self.micro_batch, epoch_seed(self.seed, epoch + 1))
         self.model.train()
         total_loss = torch.zeros((), device=self.device)
         for step in range(self.loader.steps):
             self.optimizer.set_lr(epoch, step)
-            total_loss += self.step(islice(batches, len(self.micro_batches)))
+            total_loss += self.step(islice(batches, self.passes))
             if step % check_every == 0 and not torch.isfinite(self.rank_context.sum(total_loss.clone())):
                 break
         return self.rank_context.sum(total_loss).item() / self.loader.steps / self.rank_context.size

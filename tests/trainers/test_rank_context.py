@@ -1,29 +1,13 @@
-import pytest
 import torch
 
+from trainers.mixing_groups import mixing_groups
 from trainers.rank_context import RankContext
 
 
-def positions(context, batch_size, micro_batch):
-    return [images.tolist() for images in context.micro_batches(batch_size, micro_batch)]
-
-
-def test_micro_batches_of_the_ranks_lie_side_by_side():
-    assert positions(RankContext(0, 2), 10, 2) == [[0, 1], [4, 5], [8]]
-    assert positions(RankContext(1, 2), 10, 2) == [[2, 3], [6, 7], [9]]
-
-
-def test_one_rank_takes_all_images():
-    assert positions(RankContext(), 10, 4) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
-
-
-@pytest.mark.parametrize(("size", "micro_batch"), [(1, 3), (2, 4), (3, 2), (4, 100)])
-def test_every_image_of_a_batch_belongs_to_one_rank(size, micro_batch):
-    taken = []
-    for rank in range(size):
-        for images in positions(RankContext(rank, size), 24, micro_batch):
-            taken += images
-    assert sorted(taken) == list(range(24))
+def test_ranks_take_whole_groups_in_turn():
+    groups = mixing_groups(20, 4, ranks=2, multiple=2)
+    numbers = [[group.number for group in RankContext(rank, 2).of_rank(groups)] for rank in range(2)]
+    assert numbers == [[0, 2, 4], [1, 3]]
 
 
 def test_several_ranks_have_a_gpu_each():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from trainers.data.seeds import derive_seed, seed_everything
 from trainers.data.splits import validation_split
 from trainers.data.streamed import ImageReader, StreamedDataset
 from trainers.data.transforms import TransformedImages, evaluation_transform, training_transform
+from trainers.mixing_groups import MixingGroup, mixing_groups
 from trainers.rank_context import RankContext
 from trainers.recipes import Recipe
 
@@ -47,7 +49,8 @@ class BatchLoader(ABC):
         train_indices, val_indices = validation_split(data.train_labels, recipe.val_fraction)
         self.train_indices = np.array(train_indices)
         self.val_indices = np.array(val_indices)
-        smallest_batch = self._images_mixed_together * rank_context.size
+        self._multiple = 2 if recipe.mixes else 1  # images are mixed in pairs
+        smallest_batch = self._multiple * rank_context.size
         if len(train_indices) < smallest_batch:
             raise ValueError(
                 f"{data.name}: {len(train_indices)} images to train on, expected at least {smallest_batch}"
@@ -58,22 +61,37 @@ class BatchLoader(ABC):
     def batch_size(self) -> int:
         """Images of an optimizer step over all ranks: the recipe's batch size, unless there are fewer images.
 
-        It is rounded down so that all ranks get equally many, and whole pairs where images are mixed.
+        Where images are mixed, it is rounded down to whole pairs.
         """
         number = min(self.recipe.batch_size, len(self.train_indices))
-        divisor = self._images_mixed_together * self.rank_context.size
-        return number - number % divisor
+        return number - number % self._multiple
 
     @property
     def steps(self) -> int:
         """Optimizer steps of an epoch: whole batches only."""
         return len(self.train_indices) // self.batch_size
 
-    @abstractmethod
-    def train_batches(self, micro_batches: list[Tensor], seed: int) -> Iterator[Batch]:
-        """One epoch of augmented micro-batches, `len(micro_batches)` for each optimizer step.
+    @property
+    def groups(self) -> list[MixingGroup]:
+        """This rank's groups of every batch."""
+        ranks = self.rank_context.size
+        groups = mixing_groups(self.batch_size, self.recipe.group_size, ranks=ranks, multiple=self._multiple)
+        return self.rank_context.of_rank(groups)
 
-        Each of `micro_batches` holds the positions in a step's batch that one micro-batch of this rank consists of.
+    @property
+    def largest_group(self) -> int:
+        """Images of this rank's largest group."""
+        return max(len(group) for group in self.groups)
+
+    def passes_per_step(self, micro_batch: int) -> int:
+        """Forward passes of at most `micro_batch` images that this rank makes in an optimizer step."""
+        return sum(group.passes(micro_batch) for group in self.groups)
+
+    @abstractmethod
+    def train_batches(self, micro_batch: int, seed: int) -> Iterator[Batch]:
+        """One epoch of augmented micro-batches: `passes_per_step(micro_batch)` for each optimizer step.
+
+        Images are augmented and mixed in groups, which do not depend on `micro_batch`.
         """
 
     @abstractmethod
@@ -95,10 +113,6 @@ class BatchLoader(ABC):
         """This rank's images at evaluation: every `size`-th, beginning at the rank."""
         return slice(self.rank_context.rank, None, self.rank_context.size)
 
-    @property
-    def _images_mixed_together(self) -> int:
-        return 2 if self.recipe.mixes else 1
-
 
 def make_batch_loader(
     data: ImageDataset, recipe: Recipe, *, device: torch.device, rank_context: RankContext, workers: int = 0
@@ -108,6 +122,15 @@ def make_batch_loader(
         return StreamedLoader(data, recipe, device=device, rank_context=rank_context, workers=workers)
     assert isinstance(data, InMemoryDataset)
     return InMemoryLoader(data, recipe, device=device, rank_context=rank_context)
+
+
+@dataclass(frozen=True)
+class _EpochDraws:
+    """Random draws of an epoch for images in memory, on the device, by step."""
+
+    order: Tensor  # (steps, batch): indices of the images
+    shifts: Tensor | None  # (steps, 2, batch, 1), see `draw_shifts`
+    flips: Tensor | None  # (steps, batch, 1, 1, 1), see `draw_flips`
 
 
 class InMemoryLoader(BatchLoader):
@@ -131,26 +154,17 @@ class InMemoryLoader(BatchLoader):
         self.mean = _from_0_to_1(self._pixel_mean)
         self.std = _from_0_to_1(self._pixel_std)
 
-    def train_batches(self, micro_batches: list[Tensor], seed: int) -> Iterator[Batch]:
-        generator = torch.Generator().manual_seed(seed)  # on the CPU: it draws the same on every device and rank
-        order = torch.randperm(len(self.train_labels), generator=generator)
-        padding = self.recipe.crop_padding
+    def train_batches(self, micro_batch: int, seed: int) -> Iterator[Batch]:
+        draws = self._draw_epoch(seed)
         rank = self.rank_context.rank
         seed_everything(derive_seed(seed, rank) if rank else seed)  # for drop path, which differs from rank to rank
-        size = self.batch_size
         for step in range(self.steps):
-            batch = order[step * size : (step + 1) * size]
-            shifts = draw_shifts(size, padding, generator) if padding else None
-            flips = draw_flips(size, generator) if self.recipe.hflip else None
-            for positions in micro_batches:
-                chosen = batch[positions].to(self.device)
-                images = self.train_images[chosen]
-                if shifts is not None:
-                    images = shift_images(images, shifts[:, positions], padding)
-                if flips is not None:
-                    images = flip_images(images, flips[positions])
-                labels = self.train_labels[chosen]
-                yield self.mix(self.normalise(images), labels)
+            for group in self.groups:
+                images, labels = self._augment(draws, step, slice(group.start, group.stop))
+                if self.mixup is not None:
+                    seed_everything(group_seed(seed, step, group))
+                    images, labels = self.mixup(images, labels)
+                yield from split_group(images, labels, micro_batch)
 
     def val_batches(self, size: int) -> Iterator[Batch]:
         return self._evaluation_batches(self.val_images, self.val_labels, size)
@@ -162,6 +176,41 @@ class InMemoryLoader(BatchLoader):
         """uint8 (B, C, H, W) as floats whose channels have mean 0 and deviation 1, channels last."""
         normalised = (images.float() - self._pixel_mean) / self._pixel_std
         return normalised.contiguous(memory_format=torch.channels_last)
+
+    def _draw_epoch(self, seed: int) -> _EpochDraws:
+        """All draws of an epoch for the whole batches of all ranks, moved to the device at once."""
+        generator = torch.Generator().manual_seed(seed)  # on the CPU: it draws the same on every device and rank
+        size = self.batch_size
+        padding = self.recipe.crop_padding
+        order = torch.randperm(len(self.train_labels), generator=generator)
+        shifts = []
+        flips = []
+        for _ in range(self.steps):
+            if padding:
+                shifts.append(draw_shifts(size, padding, generator))
+            if self.recipe.hflip:
+                flips.append(draw_flips(size, generator))
+        return _EpochDraws(
+            order=self._put_draws(order[: self.steps * size].view(self.steps, size)),
+            shifts=self._put_draws(torch.stack(shifts)) if shifts else None,
+            flips=self._put_draws(torch.stack(flips)) if flips else None,
+        )
+
+    def _augment(self, draws: _EpochDraws, step: int, positions: slice) -> Batch:
+        """The images at these positions of a step's batch, shifted, flipped and normalised, with their labels."""
+        chosen = draws.order[step, positions]
+        images = self.train_images[chosen]
+        if draws.shifts is not None:
+            images = shift_images(images, draws.shifts[step, :, positions], self.recipe.crop_padding)
+        if draws.flips is not None:
+            images = flip_images(images, draws.flips[step, positions])
+        return self.normalise(images), self.train_labels[chosen]
+
+    def _put_draws(self, draws: Tensor) -> Tensor:
+        """The tensor on the device; training does not wait for the copy."""
+        if self.device.type == "cuda":
+            draws = draws.pin_memory()
+        return draws.to(self.device, non_blocking=True)
 
     def _evaluation_batches(self, images: Tensor, labels: Tensor, size: int) -> Iterator[Batch]:
         image_batches = images[self.rank_slice].split(size)
@@ -204,16 +253,20 @@ class StreamedLoader(BatchLoader):
         if recipe.random_erasing:
             self.random_erasing = RandomErasing(recipe.random_erasing, mode="pixel", device=device.type)
 
-    def train_batches(self, micro_batches: list[Tensor], seed: int) -> Iterator[Batch]:
-        chosen = self._draw_micro_batches(micro_batches, seed)
+    def train_batches(self, micro_batch: int, seed: int) -> Iterator[Batch]:
         transform = training_transform(self.recipe)
         transformed = TransformedImages(self.data.train_images, self.data.train_labels, transform, seed)
-        for count, (images, labels) in enumerate(self._load(transformed, chosen)):
-            # Without workers, the transforms have just drawn from these generators. (The word "pass" only seeds.)
-            seed_everything(derive_seed(seed, "pass", count, self.rank_context.rank))
-            if self.random_erasing:
-                images = self.random_erasing(images)
-            yield self.mix(images, labels)
+        loaded = self._load(transformed, self._draw_groups(seed))
+        for step in range(self.steps):
+            for group in self.groups:
+                images, labels = next(loaded)
+                # Without workers, the transforms have just drawn from the generators that this seeds.
+                seed_everything(group_seed(seed, step, group))
+                if self.mixup is not None:
+                    images, labels = self.mixup(images, labels)
+                if self.random_erasing is not None:
+                    images = self.random_erasing(images)
+                yield from split_group(images, labels, micro_batch)
 
     def val_batches(self, size: int) -> Iterator[Batch]:
         return self._evaluation_batches(self.data.train_images, self.data.train_labels, self.val_indices, size)
@@ -222,15 +275,15 @@ class StreamedLoader(BatchLoader):
         indices = np.arange(self.data.num_test)
         return self._evaluation_batches(self.data.test_images, self.data.test_labels, indices, size)
 
-    def _draw_micro_batches(self, micro_batches: list[Tensor], seed: int) -> list[list[int]]:
-        """The indices of the images in each micro-batch of an epoch, in random order."""
+    def _draw_groups(self, seed: int) -> list[list[int]]:
+        """The indices of the images in each of this rank's groups of an epoch, in random order."""
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(self.train_indices), generator=generator).numpy()
         chosen = []
         for step in range(self.steps):
-            start = step * self.batch_size
-            for positions in micro_batches:
-                places = order[start + positions.numpy()]
+            first = step * self.batch_size
+            for group in self.groups:
+                places = order[first + group.start : first + group.stop]
                 chosen.append(self.train_indices[places].tolist())
         return chosen
 
@@ -252,6 +305,16 @@ class StreamedLoader(BatchLoader):
         )
         for normalised, labels in PrefetchLoader(loader, self.mean, self.std, device=self.device):
             yield normalised.contiguous(memory_format=torch.channels_last), labels
+
+
+def group_seed(seed: int, step: int, group: MixingGroup) -> int:
+    """The seed of a group's mixing, of the erasing in it, and of drop path in the forward passes that follow."""
+    return derive_seed(seed, "group", step, group.number)
+
+
+def split_group(images: Tensor, labels: Tensor, micro_batch: int) -> Iterator[Batch]:
+    """The group in parts of at most `micro_batch` images."""
+    yield from zip(images.split(micro_batch), labels.split(micro_batch), strict=True)
 
 
 def _make_mixup(recipe: Recipe, num_classes: int) -> Mixup:

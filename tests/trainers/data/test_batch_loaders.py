@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -21,12 +22,19 @@ def make(data, recipe, rank=0, ranks=1, **options):
     return make_batch_loader(data, recipe, device=CPU, rank_context=RankContext(rank, ranks), **options)
 
 
-def micro_batches(loader, size):
-    return loader.rank_context.micro_batches(loader.batch_size, size)
-
-
 def epoch(loader, seed=1, size=4):
-    return list(loader.train_batches(micro_batches(loader, size), seed))
+    return list(loader.train_batches(size, seed))
+
+
+def mixed_groups(loader, size):
+    """The images and labels of an epoch, by the step and the number of their group."""
+    batches = loader.train_batches(size, seed=1)
+    groups = {}
+    for step in range(loader.steps):
+        for group in loader.groups:
+            parts = list(islice(batches, group.passes(size)))
+            groups[step, group.number] = [torch.cat(tensors) for tensors in zip(*parts, strict=True)]
+    return groups
 
 
 def equal(batches, others):
@@ -64,19 +72,26 @@ def test_an_epoch_in_memory_repeats_for_the_same_seed_alone(shapes, quick):
     assert not equal(epoch(loader, seed=1), epoch(loader, seed=2))
 
 
-def test_the_size_of_micro_batches_changes_no_image(shapes, quick):
-    loader = make(shapes, quick)
-    whole = [torch.cat(tensors) for tensors in zip(*epoch(loader, size=16), strict=True)]
-    parts = [torch.cat(tensors) for tensors in zip(*epoch(loader, size=5), strict=True)]
-    assert all(torch.equal(a, b) for a, b in zip(whole, parts, strict=True))
-
-
 def test_two_ranks_see_what_one_sees(shapes, quick):
-    one = epoch(make(shapes, quick), size=8)
-    two = [epoch(make(shapes, quick, rank, 2), size=4) for rank in range(2)]
+    one = epoch(make(shapes, quick), size=16)
+    two = [epoch(make(shapes, quick, rank, 2), size=16) for rank in range(2)]
     for number, (images, labels) in enumerate(one):
         assert torch.equal(images, torch.cat([batches[number][0] for batches in two]))
         assert torch.equal(labels, torch.cat([batches[number][1] for batches in two]))
+
+
+@pytest.mark.parametrize("kind", ["in memory", "streamed"])
+def test_neither_micro_batches_nor_ranks_change_what_is_mixed_with_what(kind, shapes, stream, quick, tiny_ablation):
+    data, recipe = (shapes, quick) if kind == "in memory" else (stream, tiny_ablation)
+    recipe = replace(recipe, batch_size=16, micro_batch=8, mixup=0.8, cutmix=1.0)
+    expected = mixed_groups(make(data, recipe), size=8)
+    assert len(expected) == 2 * make(data, recipe).steps
+    assert len({tuple(labels[0].tolist()) for _, labels in expected.values()}) > 2  # groups have weights of their own
+    for size in (2, 4):
+        found = mixed_groups(make(data, recipe), size)
+        assert equal(found.values(), expected.values())
+    ranks = [mixed_groups(make(data, recipe, rank, 2), size=4) for rank in range(2)]
+    assert equal([{**ranks[0], **ranks[1]}[key] for key in expected], expected.values())
 
 
 def test_each_rank_evaluates_its_slice(shapes, quick):
@@ -88,8 +103,8 @@ def test_the_batch_is_the_recipes_unless_there_are_fewer_images(shapes, quick):
     assert make(shapes, quick).batch_size == 16
     assert make(shapes, quick).steps == 54 // 16
     assert make(shapes, replace(quick, batch_size=1000)).batch_size == 54  # 64, less 15 % held out
-    assert make(shapes, replace(quick, batch_size=1000), ranks=4).batch_size == 52
-    assert make(shapes, replace(quick, batch_size=1000, mixup=0.8), ranks=4).batch_size == 48  # pairs for each rank
+    assert make(shapes, replace(quick, batch_size=1000), ranks=4).batch_size == 54
+    assert make(shapes, replace(quick, batch_size=15, mixup=0.8), ranks=4).batch_size == 14  # whole pairs
 
 
 def test_too_few_images_for_the_ranks_are_refused(shapes, quick):
