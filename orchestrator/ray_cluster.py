@@ -13,6 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 import ray
 
 from orchestrator import orphan_reaper
+from orchestrator.code_snapshot import snapshot_folder
 from searchspace import user_space
 from trainers.resources import NodeCapacity, Resources, TrialRequest
 
@@ -81,7 +82,7 @@ class Cluster:
 
 def start_ray(dashboard: bool) -> Any:
     """Start Ray on this machine. Everything that it starts ends with this process, however that ends."""
-    orphan_reaper.start_reaper()
+    orphan_reaper.start_reaper(snapshot_folder())
     return _init_ray("local", include_dashboard=dashboard, dashboard_host="127.0.0.1")
 
 
@@ -114,11 +115,18 @@ def _init_ray(address: str, **options: Any) -> Any:
     return context
 
 
-def _runtime_env() -> dict[str, Any] | None:
-    """Tells the trials' processes which file defines the user's space; on other nodes it must have the same path."""
-    if user_space.VARIABLE not in os.environ:
-        return None
-    return {"env_vars": {user_space.VARIABLE: os.environ[user_space.VARIABLE]}}
+def _runtime_env() -> dict[str, Any]:
+    """What the processes of trials need: the snapshot of the code, and which file defines the user's space.
+
+    Ray brings the snapshot to all nodes. The user's file must have the same path there.
+    """
+    environment: dict[str, Any] = {}
+    snapshot = snapshot_folder()
+    if snapshot:
+        environment["working_dir"] = str(snapshot)
+    if user_space.VARIABLE in os.environ:
+        environment["env_vars"] = {user_space.VARIABLE: os.environ[user_space.VARIABLE]}
+    return environment
 
 
 def live_nodes() -> list[NodeCapacity]:
