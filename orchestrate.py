@@ -63,7 +63,7 @@ def open_cluster(args: argparse.Namespace) -> Cluster:
         args.address, cpus=args.cpus_per_trial, gpus=args.gpus_per_trial, dashboard=args.dashboard
     )
     if args.dashboard:
-        print(f"dashboard: http://{cluster.dashboard_url} (it asks for a token, which `ray get-auth-token` prints)")
+        print(f"dashboard: http://{cluster.dashboard_url} (it asks for a token: {cluster.token_place})")
     return cluster
 
 

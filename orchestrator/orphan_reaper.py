@@ -1,4 +1,4 @@
-"""Cleans up after a dead driver: `python orphan_reaper.py PID MARK [FOLDER]`.
+"""Cleans up after a dead driver: `python orphan_reaper.py PID MARK [FOLDER ...]`.
 
 The driver starts the reaper as a process of its own, which outlives it. Ray's processes end with their driver, except
 for its agents, which would stay for a minute, and for trials in the middle of a long step.
@@ -20,13 +20,15 @@ import psutil
 VARIABLE = "STUDY_DRIVER"  # in the environment of all that a driver starts: its mark
 
 
-def start_reaper(folder: Path | None = None) -> None:
-    """Watch this process: when it is gone, however it ended, all that it has started is killed and `folder` removed."""
+def start_reaper(*folders: Path | None) -> None:
+    """Watch this process: when it is gone, however it ended, all that it has started is killed.
+
+    Then `folders` are removed, which its processes used.
+    """
     mark = uuid.uuid4().hex
     os.environ[VARIABLE] = mark
     command = [sys.executable, __file__, str(os.getpid()), mark]
-    if folder:
-        command.append(str(folder))
+    command += [str(folder) for folder in folders if folder]
     subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
