@@ -19,6 +19,7 @@ from torch import Tensor
 
 from storage.digest import digest
 from storage.folder import Folder
+from trainers.checkpoint_json import CheckpointJson, DamageError, parse_json, require_intact, to_json
 from trainers.metadata import CheckpointMetadata
 from trainers.trial_task import EpochMetrics
 
@@ -66,7 +67,7 @@ def save_checkpoint(folder: Folder, checkpoint: Checkpoint, *, keep: int) -> Non
         "optimizer": optimizer_rest,
         "digests": {MODEL: digest(model), OPTIMIZER: digest(optimizer)},
     }
-    target.write(TRAINER, _to_json(description))
+    target.write(TRAINER, to_json(description))
     names = _epoch_names(folder)
     # Checkpoints of later epochs are damaged, or training would not have started before them.
     kept = [name for name in names if name <= target.name][-keep:]
@@ -80,32 +81,92 @@ def save_test_top1(folder: Folder, epoch: int, test_top1: float) -> None:
     target = folder / _name(epoch)
     description = json.loads(target.read(TRAINER))
     description["test_top1"] = test_top1
-    target.write(TRAINER, _to_json(description))
+    target.write(TRAINER, to_json(description))
+
+
+@dataclass(frozen=True)
+class StoredCheckpoint:
+    """The files of a checkpoint in `source`, which are as they were written."""
+
+    source: Folder
+    description: CheckpointJson
+    digest: str  # of trainer.json, which holds those of the other files
+    model: bytes
+    optimizer: bytes
+
+    @property
+    def epoch(self) -> int:
+        """Completed epochs."""
+        return len(self.description.history)
+
+    def load(self, device: torch.device) -> Checkpoint:
+        """The checkpoint with the model on `device`. ValueError in one line if it is intact but cannot be loaded."""
+        description = self.description
+        try:
+            model_tensors = load(self.model)
+            # The optimizer moves its state itself, and leaves step counters on the CPU, where reading them is free.
+            optimizer = _join_optimizer(load(self.optimizer), description.optimizer)
+        except DAMAGE as error:
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise ValueError(f"checkpoint {self.source} is intact but cannot be loaded: {reason}") from error
+        return Checkpoint(
+            metadata=description.metadata,
+            history=description.history,
+            model={name: tensor.to(device) for name, tensor in model_tensors.items()},
+            optimizer=optimizer,
+            scaler=description.scaler,
+            test_top1=description.test_top1,
+        )
 
 
 def load_checkpoint(folder: Folder, device: torch.device) -> Checkpoint | None:
-    """The newest checkpoint under `folder` that is not damaged, with the model on `device`; None if there is none.
+    """The newest intact checkpoint under `folder`, with the model on `device`; None if there is none.
 
-    ValueError in one line if a checkpoint is intact but cannot be understood: another version of this code wrote it.
-    OSError if an object store does not answer.
+    Raises what `find_newest` and `StoredCheckpoint.load` raise.
     """
+    stored = find_newest(folder)
+    return None if stored is None else stored.load(device)
+
+
+def find_newest(folder: Folder) -> StoredCheckpoint | None:
+    """The newest intact checkpoint under `folder`. One that is damaged or cannot be read gives way to the one before.
+
+    None if there is none. OSError if there is none but some cannot be read: they may be sound, and training anew would
+    remove them. ValueError in one line if a checkpoint is intact but another version of this code wrote it.
+    """
+    unreadable: OSError | None = None
     for name in reversed(_epoch_names(folder)):
-        source = folder / name
         try:
-            description = json.loads(source.read(TRAINER))
-            digests = description["digests"]
-            model = source.read(MODEL)
-            optimizer = source.read(OPTIMIZER)
-            tensors_are_intact = digest(model) == digests[MODEL] and digest(optimizer) == digests[OPTIMIZER]
-            is_intact = tensors_are_intact and _is_as_written(description)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            store_is_away = folder.path is None and isinstance(error, OSError)
-            if store_is_away and not isinstance(error, FileNotFoundError):
-                raise
+            return read_checkpoint(folder, int(name.removeprefix("epoch-")))
+        except (DamageError, FileNotFoundError):
             continue
-        if is_intact:
-            return _parse(source, description, model, optimizer, device)
+        except OSError as error:
+            unreadable = unreadable or error
+    if unreadable is not None:
+        raise unreadable
     return None
+
+
+def read_checkpoint(folder: Folder, epoch: int) -> StoredCheckpoint:
+    """The checkpoint of `epoch` under `folder`.
+
+    DamageError if a file is not as it was written, OSError if it cannot be read, ValueError in one line if it is intact
+    but cannot be understood.
+    """
+    source = folder / _name(epoch)
+    content = source.read(TRAINER)
+    digests = require_intact(content)["digests"]
+    model = source.read(MODEL)
+    optimizer = source.read(OPTIMIZER)
+    if digests != {MODEL: digest(model), OPTIMIZER: digest(optimizer)}:
+        raise DamageError(f"{source} is not what was written")
+    try:
+        description = parse_json(CheckpointJson, content)
+    except ValueError as error:
+        raise ValueError(f"checkpoint {source} is intact but cannot be loaded: {error}") from error
+    if len(description.history) != epoch:
+        raise ValueError(f"checkpoint {source} is intact but has {len(description.history)} epochs")
+    return StoredCheckpoint(source, description, digest(content), model, optimizer)
 
 
 def read_tensors(source: Folder, name: str, digests: Mapping[str, str]) -> dict[str, Tensor]:
@@ -126,56 +187,12 @@ def newest(folder: Folder) -> Folder:
     raise FileNotFoundError(f"no checkpoint in {folder}, expected {TRAINER} or epoch-0001, epoch-0002 and so on")
 
 
-def _digest_of(description: dict[str, Any]) -> str:
-    """The digest of all entries but the digest itself."""
-    others = {name: value for name, value in description.items() if name != "digest"}
-    return digest(json.dumps(others).encode())
-
-
-def _to_json(description: dict[str, Any]) -> bytes:
-    return json.dumps({**description, "digest": _digest_of(description)}).encode()
-
-
-def _is_as_written(description: dict[str, Any]) -> bool:
-    """Whether the description has its digest. Those of older checkpoints have none, and pass."""
-    return description.get("digest") in (None, _digest_of(description))
-
-
 def _name(epoch: int) -> str:
     return f"epoch-{epoch:04d}"
 
 
 def _epoch_names(folder: Folder) -> list[str]:
     return [name for name in folder.folders() if re.fullmatch(r"epoch-\d{4}", name)]
-
-
-def _parse(source: Folder, description: Any, model: bytes, optimizer: bytes, device: torch.device) -> Checkpoint:
-    """The checkpoint in `source`, from its three files."""
-    try:
-        model_tensors = load(model)
-        checkpoint = Checkpoint(
-            metadata=_parse_metadata(description["origin"]),
-            history=tuple(EpochMetrics(**epoch) for epoch in description["history"]),
-            model={name: tensor.to(device) for name, tensor in model_tensors.items()},
-            # The optimizer moves its state itself, and leaves step counters on the CPU, where reading them is free.
-            optimizer=_join_optimizer(load(optimizer), description["optimizer"]),
-            scaler=description["scaler"],
-            test_top1=description.get("test_top1"),
-        )
-    except DAMAGE as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise ValueError(f"checkpoint {source} is intact but cannot be loaded: {reason}") from error
-    if _name(checkpoint.epoch) != source.name:
-        raise ValueError(f"checkpoint {source} is intact but has {checkpoint.epoch} epochs")
-    return checkpoint
-
-
-def _parse_metadata(values: dict[str, Any]) -> CheckpointMetadata:
-    """The metadata from JSON, which has lists for tuples."""
-    fields: dict[str, Any] = {}
-    for name, value in values.items():
-        fields[name] = tuple(value) if isinstance(value, list) else value
-    return CheckpointMetadata(**fields)
 
 
 def _split_optimizer(state: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -42,6 +42,18 @@ class RankContext:
             torch.distributed.all_reduce(values)
         return values
 
+    def max(self, values: Tensor) -> Tensor:
+        """All-reduce: the largest of each of `values` over all ranks, in place."""
+        if self.size > 1:
+            torch.distributed.all_reduce(values, torch.distributed.ReduceOp.MAX)
+        return values
+
+    def broadcast(self, values: Tensor) -> Tensor:
+        """Rank 0's `values`, in place."""
+        if self.size > 1:
+            torch.distributed.broadcast(values, src=0)
+        return values
+
     def barrier(self) -> None:
         """Wait until every rank is here."""
         if self.size > 1:

@@ -16,13 +16,14 @@ from torch import Tensor, nn
 
 from searchspace.candidate import Candidate
 from storage.folder import Folder
-from trainers.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, save_test_top1
+from trainers.checkpoint import Checkpoint, save_checkpoint, save_test_top1
 from trainers.data.batch_loaders import Batch, BatchLoader, make_batch_loader
 from trainers.data.transforms import INTERPOLATION
 from trainers.evaluation import Evaluation, evaluate
 from trainers.metadata import CheckpointMetadata
 from trainers.optimizer import Optimizer
 from trainers.rank_context import RankContext
+from trainers.resume import load_agreed_checkpoint, require_same_epoch
 from trainers.training_model import TrainingModel
 from trainers.trial_task import EpochMetrics, TrainingSetup
 from trainers.version import commit
@@ -153,6 +154,8 @@ class Trainer:
         )
 
     def _save(self) -> None:
+        """Save the newest epoch, once all ranks have completed it."""
+        require_same_epoch(len(self.history), self.history[-1].epoch, self.device, self.rank_context)
         if self.folder and self.rank_context.rank == 0:
             checkpoint = Checkpoint(
                 metadata=self.metadata,
@@ -166,7 +169,7 @@ class Trainer:
         self.rank_context.barrier()
 
     def _resume(self, folder: Folder) -> None:
-        checkpoint = load_checkpoint(folder, self.device)
+        checkpoint = load_agreed_checkpoint(folder, self.device, self.rank_context)
         if checkpoint is None:
             return
         require_same_trial(checkpoint.metadata, self.metadata, folder)

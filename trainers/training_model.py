@@ -41,7 +41,7 @@ class TrainingModel:
         self.module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if recipe.compile and device.type == "cuda":
             self.module.compile()
-        self._parallel = rank_context.wrap(self.module)
+        self._parallel: nn.Module | None = None
         self._trained: set[str] = set()  # empty: all parameters are trained
         dtype = amp_dtype(setup.recipe.amp, device)
         self._autocast = torch.autocast(device.type, dtype or torch.bfloat16, enabled=dtype is not None)
@@ -51,20 +51,29 @@ class TrainingModel:
         if names != self._trained:
             freeze(self.module, names)
             self._trained = names
-            # Ranks exchange the gradients of the parameters that were not frozen when the model was wrapped.
-            self._parallel = self.rank_context.wrap(self.module)
+            self._parallel = None
 
     def loss(self, images: Tensor, labels: Tensor) -> Tensor:
         """Mean cross-entropy of normalised images (B, C, H, W) and labels (B,), or (B, classes) of mixed images."""
         with self._autocast:
-            logits = self._parallel(images)
+            logits = self._wrapped()(images)
             is_mixed = labels.is_floating_point()  # the labels of mixed images have been smoothed already
             smoothing = 0.0 if is_mixed else self.recipe.label_smoothing
             return F.cross_entropy(logits, labels, label_smoothing=smoothing)
 
     def maybe_no_sync(self, *, sync: bool) -> AbstractContextManager:
         """The context of a loss and its backward pass: without `sync`, the ranks do not average the gradients yet."""
-        return self.rank_context.maybe_no_sync(self._parallel, sync=sync)
+        return self.rank_context.maybe_no_sync(self._wrapped(), sync=sync)
+
+    def _wrapped(self) -> nn.Module:
+        """The model that averages its gradients over the ranks.
+
+        It is wrapped at the first step: when a checkpoint has been restored, and with the parameters that are trained
+        then, for ranks exchange the gradients of the parameters that were not frozen when the model was wrapped.
+        """
+        if self._parallel is None:
+            self._parallel = self.rank_context.wrap(self.module)
+        return self._parallel
 
     @torch.inference_mode()
     def predict(self, images: Tensor) -> Tensor:

@@ -32,6 +32,20 @@ METADATA = {
 }
 
 
+def make_checkpoint(epochs: int) -> Checkpoint:
+    """A checkpoint after so many epochs, with two small tensors."""
+    return Checkpoint(
+        metadata=CheckpointMetadata(**METADATA),
+        history=tuple(make_epoch(epoch, 90.0 + epoch) for epoch in range(1, epochs + 1)),
+        model={"weight": torch.arange(6.0).view(2, 3)},
+        optimizer={
+            "state": {0: {"step": torch.tensor(float(epochs)), "exp_avg": torch.ones(2, 3)}},
+            "param_groups": [{"lr": 0.1, "betas": (0.9, 0.999), "params": [0]}],
+        },
+        scaler={},
+    )
+
+
 def write_checkpoint(
     folder: Path, top1: float = 61.25, test_top1: float | None = None, noise: float = 0.1, **changes: Any
 ) -> str:

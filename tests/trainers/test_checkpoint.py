@@ -1,30 +1,16 @@
 """Checkpoints on disk: what is damaged, what does not fit, and what is kept."""
 
+import errno
 import json
 
 import pytest
 import torch
 
 from storage.folder import Folder
-from tests.support.checkpoints import METADATA
-from tests.support.reports import make_epoch
-from trainers.checkpoint import Checkpoint, load_checkpoint, newest, read_tensors, save_checkpoint, save_test_top1
-from trainers.metadata import CheckpointMetadata
+from tests.support.checkpoints import make_checkpoint
+from trainers.checkpoint import load_checkpoint, newest, read_tensors, save_checkpoint, save_test_top1
 
 CPU = torch.device("cpu")
-
-
-def make_checkpoint(epochs):
-    return Checkpoint(
-        metadata=CheckpointMetadata(**METADATA),
-        history=tuple(make_epoch(epoch, 90.0 + epoch) for epoch in range(1, epochs + 1)),
-        model={"weight": torch.arange(6.0).view(2, 3)},
-        optimizer={
-            "state": {0: {"step": torch.tensor(float(epochs)), "exp_avg": torch.ones(2, 3)}},
-            "param_groups": [{"lr": 0.1, "betas": (0.9, 0.999), "params": [0]}],
-        },
-        scaler={},
-    )
 
 
 @pytest.fixture
@@ -102,10 +88,10 @@ def change_json(folder, **changes):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"history": [{"epoch": 1}]}, "cannot be loaded: TypeError: .*missing .* required keyword-only arguments"),
-        ({"origin": {}}, "cannot be loaded: TypeError"),
+        ({"history": [{"epoch": 1}]}, "cannot be loaded: history.0.train_loss is missing"),
+        ({"origin": {}}, "cannot be loaded: origin.candidate is missing"),
         ({"optimizer": {"state.0": 1}}, "cannot be loaded: ValueError"),
-        ({"history": []}, "has 0 epochs"),
+        ({"history": []}, r"cannot be loaded: history is \[\]: Tuple should have at least 1 item"),
     ],
 )
 def test_an_intact_checkpoint_that_cannot_be_loaded_is_an_error(local, changes, reason):
@@ -126,6 +112,29 @@ def test_a_store_that_is_away_has_damaged_nothing(anywhere, monkeypatch):
     monkeypatch.setattr(Folder, "read", away)
     with pytest.raises(OSError, match="no route"):
         load_checkpoint(anywhere, CPU)
+
+
+def test_a_checkpoint_that_cannot_be_read_gives_way_to_the_one_before(local, monkeypatch):
+    monkeypatch.setattr(Folder, "read", failing_read("epoch-0002"))
+    assert load_checkpoint(local, CPU).epoch == 1
+
+
+def test_where_none_can_be_read_training_does_not_begin_anew(local, monkeypatch):
+    monkeypatch.setattr(Folder, "read", failing_read("epoch-0001", "epoch-0002"))
+    with pytest.raises(OSError, match="Stale file handle"):
+        load_checkpoint(local, CPU)
+
+
+def failing_read(*names):
+    """`Folder.read` where the checkpoints of these names are on a file system that is away."""
+    read = Folder.read
+
+    def failing(self, name):
+        if self.name in names:
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return read(self, name)
+
+    return failing
 
 
 def test_other_folders_are_no_checkpoints(local):

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, TypeVar
+from typing import Annotated
 
-from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
+from pydantic import Field
 from torch import Tensor
 
 from searchspace.backbones import build
 from searchspace.candidate import Candidate
 from storage.folder import Folder
 from trainers.checkpoint import DAMAGE, MODEL, TRAINER, newest, read_tensors
+from trainers.checkpoint_json import parse_checkpoint_json, parse_json
 from trainers.metadata import CheckpointMetadata, Scores
 
 from timm.models.metaformer import MetaFormer
@@ -40,18 +41,17 @@ def restore(checkpoint: str, img_size: int | None = None) -> TrainedModel:
     folder = Folder(checkpoint)
     is_export = folder.exists(CONFIG)
     source = folder if is_export else newest(folder)
-    json_name = CONFIG if is_export else TRAINER
-    layout: type[_ExportJson | _CheckpointJson] = _ExportJson if is_export else _CheckpointJson
     try:
-        content = _parse(layout, source.read(json_name))
-        tensors = read_tensors(source, MODEL, content.digests)
+        metadata, scores, digests = _read(source)
+        tensors = read_tensors(source, MODEL, digests)
     except OSError:
         raise
     except DAMAGE as error:
-        raise ValueError(f"{source / json_name} is not what training wrote: {_first_line(error)}") from error
+        file = source / (CONFIG if is_export else TRAINER)
+        raise ValueError(f"{file} is not what training wrote: {_first_line(error)}") from error
     _require_finite(tensors, source / MODEL)
-    model = _build(content.metadata, tensors, img_size or content.metadata.img_size, source / MODEL)
-    return TrainedModel(model, content.metadata, content.scores)
+    model = _build(metadata, tensors, img_size or metadata.img_size, source / MODEL)
+    return TrainedModel(model, metadata, scores)
 
 
 def parse_candidate(text: str) -> Candidate:
@@ -71,45 +71,15 @@ class _ExportJson:
     digests: dict[str, str]
 
 
-@dataclass(frozen=True)
-class _EpochJson:
-    """What we read of an epoch in a checkpoint's history. `top1` is NaN if the epoch diverged."""
-
-    top1: float | None
-
-
-@dataclass(frozen=True)
-class _CheckpointJson:
-    """What we read of a checkpoint's trainer.json."""
-
-    metadata: Annotated[CheckpointMetadata, Field(alias="origin")]
-    history: Annotated[tuple[_EpochJson, ...], Field(min_length=1)]
-    digests: dict[str, str]
-    test_top1: FiniteFloat | None = None
-
-    @property
-    def scores(self) -> Scores:
-        val_top1 = self.history[-1].top1
-        if val_top1 is not None and not math.isfinite(val_top1):
-            val_top1 = None
-        return Scores(len(self.history), val_top1, self.test_top1)
-
-
-_Layout = TypeVar("_Layout")
-
-
-def _parse(layout: type[_Layout], content: bytes) -> _Layout:
-    """The JSON as this dataclass. ValueError names the first field that is wrong, its value and what is expected."""
-    try:
-        return TypeAdapter(layout).validate_json(content, strict=True)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        field = ".".join(str(part) for part in problem["loc"]) or "the file"
-        if problem["type"] == "missing":
-            message = f"{field} is missing"
-        else:
-            message = f"{field} is {problem['input']!r:.60}: {problem['msg']}"
-        raise ValueError(message) from error
+def _read(source: Folder) -> tuple[CheckpointMetadata, Scores, dict[str, str]]:
+    """What an export's config.json or a checkpoint's trainer.json says, and the digests of its files."""
+    if source.exists(CONFIG):
+        export = parse_json(_ExportJson, source.read(CONFIG))
+        return export.metadata, export.scores, export.digests
+    checkpoint = parse_checkpoint_json(source.read(TRAINER))
+    val_top1 = checkpoint.history[-1].top1
+    scores = Scores(len(checkpoint.history), val_top1 if math.isfinite(val_top1) else None, checkpoint.test_top1)
+    return checkpoint.metadata, scores, checkpoint.digests
 
 
 def _first_line(error: Exception) -> str:

@@ -85,6 +85,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
 def test_older_checkpoints_lack_some_fields(checkpoint, without):
     file = Path(checkpoint) / "epoch-0001" / "trainer.json"
     content = json.loads(file.read_text())
+    content.pop("digest")
     content.pop(without, None)
     content["origin"].pop(without, None)
     file.write_text(json.dumps(content))
@@ -127,6 +128,12 @@ def test_a_missing_field_is_named(exported):
     del content["origin"]["seed"]
     file.write_text(json.dumps(content))
     assert refusal(exported).endswith("config.json is not what training wrote: origin.seed is missing")
+
+
+def test_an_edited_checkpoint_is_refused(checkpoint):
+    file = Path(checkpoint) / "epoch-0001" / "trainer.json"
+    file.write_text(file.read_text().replace("58.5", "98.5"))
+    assert refusal(checkpoint).endswith("trainer.json is not what training wrote: its digest is another")
 
 
 def test_scores_of_an_export_are_checked(exported):
