@@ -144,22 +144,31 @@ class Candidate:
                 return f"{self}: stage {number}: {reason}"
         return None
 
-    def too_large(self, img_size: int, map_limit: int = 64 * 2**20) -> str | None:
-        """Why this is not worth training at `img_size` pixels, or None if it is.
+    def map_bytes(self, img_size: int) -> int:
+        """Bytes in fp32 of the largest attention map that a layer holds for one image of `img_size` pixels.
 
-        CSKA with softmax holds an attention map for each image and layer; `map_limit` is its size in bytes, in fp32.
+        Only CSKA with softmax holds one; 0 if there is none. The other mixers' kernels never store theirs.
         """
-        sizes = zip(self.stages, self.num_heads, self.spec.grids(img_size), strict=True)
-        for number, (stage, heads, (height, width)) in enumerate(sizes, 1):
-            has_map = stage.mixer == "cska" and stage.softmax
-            num_tokens = height * width
-            map_bytes = 4 * heads * num_tokens**2
-            if has_map and map_bytes > map_limit:
+        return max(self._map_bytes_of_stages(img_size))
+
+    def too_large(self, img_size: int, map_limit: int = 64 * 2**20) -> str | None:
+        """Why this is not worth training at `img_size` pixels, or None if it is: see `map_bytes`."""
+        for number, map_bytes in enumerate(self._map_bytes_of_stages(img_size), 1):
+            if map_bytes > map_limit:
                 return (
                     f"{self}: stage {number}: a CSKA map of {map_bytes / 2**20:.0f} MiB an image and layer "
                     f"at {img_size} px, above the bound of {map_limit / 2**20:.0f} MiB"
                 )
         return None
+
+    def _map_bytes_of_stages(self, img_size: int) -> list[int]:
+        sizes = []
+        stages = zip(self.stages, self.num_heads, self.spec.grids(img_size), strict=True)
+        for stage, heads, (height, width) in stages:
+            has_map = stage.mixer == "cska" and stage.softmax
+            num_tokens = height * width
+            sizes.append(4 * heads * num_tokens**2 if has_map else 0)
+        return sizes
 
 
 def _canonical(stage: Stage, dim: int, default_heads: int) -> Stage:

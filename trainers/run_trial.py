@@ -16,6 +16,7 @@ from searchspace.user_space import load_from_environment
 from trainers.device import device_name
 from trainers.distributed import run_on_ranks
 from trainers.failures import failure_from
+from trainers.memory import smaller_pass
 from trainers.rank_context import RankContext
 from trainers.trainer import Trainer
 from trainers.trial_task import Failure, TrainingSetup, TrialReport, TrialTask
@@ -45,8 +46,9 @@ def run_trial(task: TrialTask, setup: TrainingSetup, *, max_rank_deaths: int = 3
         if failure is None:
             return
         images = _images_per_pass(setup, micro_batch)
-        if failure.kind == "memory" and images > 1:
-            micro_batch = images // 2
+        smaller = smaller_pass(images)
+        if failure.kind == "memory" and smaller is not None:
+            micro_batch = smaller
             passes = math.ceil(_images_per_rank(setup) / micro_batch)
             note = f"{images} images at a time do not fit into memory: goes on with {micro_batch} x {passes}"
         elif failure.kind == "process died" and deaths + 1 < max_rank_deaths:

@@ -9,6 +9,8 @@ import warnings
 import torch
 from torch import nn
 
+COMPARED_BATCHES = (1, 2, 5)  # images; the file is exported with a batch of two
+
 
 def require_onnx() -> None:
     """ValueError unless the packages of the optional dependency `onnx` are installed."""
@@ -41,7 +43,7 @@ def largest_difference(model: nn.Module, content: bytes, channels: int, img_size
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     generator = torch.Generator().manual_seed(1)
     differences = []
-    for batch_size in (1, 2, 5):
+    for batch_size in COMPARED_BATCHES:
         images = torch.randn(batch_size, channels, img_size, img_size, generator=generator)
         with torch.inference_mode():
             expected = model(images)

@@ -9,6 +9,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+import torch
 from safetensors.torch import save
 from torch import nn
 
@@ -19,9 +20,11 @@ from searchspace.mixers import MIXER_CLASSES
 from storage.digest import digest
 from storage.folder import Folder
 from trainers.checkpoint import MODEL
-from trainers.export.load import CONFIG, TrainedModel, restore
+from trainers.export.load import CONFIG, TrainedModel, parse_candidate, restore
 from trainers.export.model_card import MARK, model_card
-from trainers.export.onnx_file import require_onnx, to_onnx
+from trainers.export.onnx_file import COMPARED_BATCHES, require_onnx, to_onnx
+from trainers.memory import images_that_fit
+from trainers.metadata import CheckpointMetadata
 
 CARD = "README.md"
 
@@ -40,6 +43,7 @@ def export(checkpoint: str, target: str, onnx_path: str | None) -> list[str]:
     messages = [_exported_message(metadata.candidate, folder)]
     onnx_content = None
     if onnx_path:
+        _require_memory(metadata)
         onnx_content, largest = to_onnx(trained.model, metadata.channels, metadata.img_size)
         messages.append(f"exported {onnx_path}: its logits on random images differ by at most {largest:.1e}")
     _begin(folder, trained)
@@ -76,6 +80,14 @@ def timm_config(trained: TrainedModel) -> dict[str, Any]:
             "first_conv": "stem.conv",
         },
     }
+
+
+def _require_memory(metadata: CheckpointMetadata) -> None:
+    """ValueError in one line if the batches that ONNX is compared on do not fit into memory."""
+    candidate = parse_candidate(metadata.candidate)
+    images = max(COMPARED_BATCHES)
+    if images_that_fit(candidate, metadata.img_size, images=images, device=torch.device("cpu")) < images:
+        raise ValueError(f"{candidate} at {metadata.img_size} px: {images} images at a time do not fit into memory")
 
 
 def _exported_message(candidate: str, folder: Folder) -> str:

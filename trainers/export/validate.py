@@ -17,7 +17,8 @@ from trainers.data.streamed import StreamedDataset
 from trainers.data.transforms import TransformedImages, evaluation_transform
 from trainers.device import device_name
 from trainers.evaluation import Evaluation, evaluate
-from trainers.export.load import TrainedModel, restore
+from trainers.export.load import TrainedModel, parse_candidate, restore
+from trainers.memory import images_that_fit, in_passes_that_fit
 from trainers.metadata import CheckpointMetadata
 
 from timm.data.loader import fast_collate
@@ -36,15 +37,22 @@ def validate(
 ) -> str:
     """The text to print about a checkpoint or an export on the test images of `data`.
 
-    `img_size` None: that of its training. `workers` None: one per CPU. ValueError if the model does not fit the data.
+    `img_size` None: that of its training. `workers` None: one per CPU. Where memory is too little
+    for `batch_size` images at a time, it takes fewer. ValueError if the model does not fit the data, or one image the
+    memory.
     """
     trained = restore(checkpoint, img_size)
     metadata = trained.metadata
     size = img_size or metadata.img_size
-    dataset = open_test_images(data, metadata, size)
-    batches = raw_batches(dataset, metadata, img_size=size, batch_size=batch_size, workers=workers)
     torch_device = torch.device(device)
-    evaluation = _evaluate(trained, batches, torch_device)
+    dataset = open_test_images(data, metadata, size)
+    images = images_that_fit(parse_candidate(metadata.candidate), size, images=batch_size, device=torch_device)
+
+    def evaluate_in_passes(images: int) -> Evaluation:
+        batches = raw_batches(dataset, metadata, img_size=size, batch_size=images, workers=workers)
+        return _evaluate(trained, batches, torch_device)
+
+    evaluation = in_passes_that_fit(evaluate_in_passes, images)
     lines = [
         f"{metadata.candidate} at {size} px, {dataset.num_test} test images of {dataset.name}, "
         f"{device_name(torch_device)}",

@@ -1,5 +1,6 @@
 """Validation of trained models: what is printed, and which data are refused."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 from PIL import Image
 
 from searchspace.candidate import Candidate
+from searchspace.static_keys import CSKA
 from storage.folder import Folder
 from tests.support.checkpoints import write_checkpoint
 from tests.support.training import make_trainer
@@ -73,6 +75,33 @@ def test_another_image_size(folder, tmp_path, capsys):
     assert len(rows) == 1 + 1 + 4  # no line on what was recorded
 
 
+def test_what_does_not_fit_is_validated_in_smaller_passes_with_the_same_result(folder, tmp_path, capsys, monkeypatch):
+    where = write_checkpoint(tmp_path / "run", classes=("bright", "dark"))
+    expected = printed(capsys, where, "--data", folder)
+    sizes = []
+    forward = CSKA.forward
+
+    def limited(self, x_BND):
+        if len(x_BND) > 10:
+            raise torch.OutOfMemoryError(f"{len(x_BND)} images")
+        sizes.append(len(x_BND))
+        return forward(self, x_BND)
+
+    monkeypatch.setattr(CSKA, "forward", limited)
+    assert printed(capsys, where, "--data", folder) == expected
+    assert max(sizes) == 8
+    monkeypatch.setattr(CSKA, "forward", lambda self, x_BND: limited(self, x_BND.repeat(11, 1, 1)))
+    assert refused(capsys, where, "--data", folder) == "one image at a time does not fit into memory: 11 images"
+
+
+def test_an_attention_map_that_cannot_fit_is_refused_before_it_is_computed(folder, tmp_path, capsys, monkeypatch):
+    where = write_checkpoint(tmp_path / "run", classes=("bright", "dark"))
+    monkeypatch.setattr("trainers.memory.free_memory", lambda device: 1000)
+    line = refused(capsys, where, "--data", folder, "--img-size", "96", "--device", "cpu")
+    assert line.startswith("caformer_micro-dwconv-cska-ska-attn at 96 px: the attention map of one image")
+    assert line.endswith("GB are free")
+
+
 @pytest.mark.parametrize(
     ("classes", "message"),
     [
@@ -118,7 +147,8 @@ def test_an_image_that_a_worker_cannot_decode_is_named(folder, tmp_path, capsys)
 def test_a_user_mixer_needs_its_space_file(folder, tmp_path, capsys):
     where = Path(write_checkpoint(tmp_path / "run"))
     trainer = where / "epoch-0001" / "trainer.json"
-    trainer.write_text(trainer.read_text().replace("dwconv-cska", "pool-cska"))
+    content = json.loads(trainer.read_text().replace("dwconv-cska", "pool-cska"))
+    trainer.write_text(json.dumps({**content, "digest": None}))
     line = refused(capsys, str(where), "--data", folder)
     assert line.startswith("unknown token mixer 'pool'")
     assert "--space FILE" in line
