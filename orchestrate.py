@@ -63,7 +63,7 @@ def open_cluster(args: argparse.Namespace) -> Cluster:
         args.address, cpus=args.cpus_per_trial, gpus=args.gpus_per_trial, dashboard=args.dashboard
     )
     if args.dashboard:
-        print(f"dashboard: http://{cluster.dashboard_url} (it asks for a token, which `ray get-auth-token` prints)")
+        print(f"dashboard: http://{cluster.dashboard_url} (it asks for a token: {cluster.token_place})")
     return cluster
 
 
@@ -108,8 +108,23 @@ def print_error(error: Exception) -> None:
     print(describe(error), file=sys.stderr)
 
 
+def run() -> int:
+    """Run the command line of this process, from a copy of the code unless it only lists. Returns the exit code."""
+    args = make_parser().parse_args()
+    if not args.list:
+        from orchestrator.code_snapshot import run_from_snapshot
+        from orchestrator.exit_codes import exit_code
+
+        try:
+            run_from_snapshot()
+        except OSError as error:
+            print_error(error)
+            return exit_code(error)
+    return main()
+
+
 if __name__ == "__main__":
     try:
-        sys.exit(main())
+        sys.exit(run())
     except KeyboardInterrupt:
         sys.exit(130)  # before or after training, which handles the signal itself

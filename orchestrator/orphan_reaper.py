@@ -1,4 +1,4 @@
-"""Kills the processes that a dead driver leaves behind: `python orphan_reaper.py PID`.
+"""Cleans up after a dead driver: `python orphan_reaper.py PID MARK [FOLDER ...]`.
 
 The driver starts the reaper as a process of its own, which outlives it. Ray's processes end with their driver, except
 for its agents, which would stay for a minute, and for trials in the middle of a long step.
@@ -7,18 +7,30 @@ for its agents, which would stay for a minute, and for trials in the middle of a
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
+import uuid
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 
+VARIABLE = "STUDY_DRIVER"  # in the environment of all that a driver starts: its mark
 
-def start_reaper() -> None:
-    """Watch this process: when it is gone, however it ended, everything that it has started is killed."""
+
+def start_reaper(*folders: Path | None) -> None:
+    """Watch this process: when it is gone, however it ended, all that it has started is killed.
+
+    Then `folders` are removed, which its processes used.
+    """
+    mark = uuid.uuid4().hex
+    os.environ[VARIABLE] = mark
+    command = [sys.executable, __file__, str(os.getpid()), mark]
+    command += [str(folder) for folder in folders if folder]
     subprocess.Popen(
-        [sys.executable, __file__, str(os.getpid())],
+        command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -26,41 +38,35 @@ def start_reaper() -> None:
     )
 
 
-def watch_and_reap(pid: int, *, interval_seconds: float = 0.5, grace_seconds: float = 3.0) -> None:
-    """Wait until process `pid` is gone, then kill its descendants that do not end by themselves within the grace.
+def watch_and_reap(pid: int, mark: str, *, interval_seconds: float = 0.5, grace_seconds: float = 3.0) -> None:
+    """Wait until process `pid` is gone, then kill all marked processes that do not end by themselves within the grace.
 
-    Descendants are recorded while `pid` lives, because orphans get another parent. A `psutil.Process` compares by pid
-    and start time, so a recycled pid is never killed.
+    A process that is killed may just have started another: the search ends when it finds none.
     """
     try:
-        root = psutil.Process(pid)
+        driver = psutil.Process(pid)
     except psutil.NoSuchProcess:
-        return
-    descendants: set[psutil.Process] = set()
-    while is_alive(root):
-        descendants = {process for process in descendants if is_alive(process)}
-        descendants |= descendants_of(root)
+        driver = None
+    while driver and is_alive(driver):
         time.sleep(interval_seconds)
     time.sleep(grace_seconds)
-    for process in descendants:
-        with suppress(psutil.Error):
-            process.kill()
+    orphans = marked_processes(mark)
+    while orphans:
+        for orphan in orphans:
+            with suppress(psutil.Error):
+                orphan.kill()
+        psutil.wait_procs(orphans, timeout=1)
+        orphans = marked_processes(mark)
 
 
-def descendants_of(root: psutil.Process) -> set[psutil.Process]:
-    """All that `root` has started, directly or not, except for this process itself."""
-    children: dict[int, list[psutil.Process]] = {}
-    for process in psutil.process_iter(["ppid"]):  # processes that may not be looked at are skipped or have no parent
-        parent = process.info["ppid"]
-        if parent is not None:
-            children.setdefault(parent, []).append(process)
-    found: set[psutil.Process] = set()
-    waiting = [root.pid]
-    while waiting:
-        for process in children.get(waiting.pop(), []):
-            if process.pid != os.getpid() and process not in found:
-                found.add(process)
-                waiting.append(process.pid)
+def marked_processes(mark: str) -> list[psutil.Process]:
+    """The living processes that have this mark in their environment, except for this process itself."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):  # it is another user's, or is gone by now
+            is_marked = process.environ().get(VARIABLE) == mark
+            if is_marked and process.pid != os.getpid() and is_alive(process):
+                found.append(process)
     return found
 
 
@@ -73,4 +79,6 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 if __name__ == "__main__":
-    watch_and_reap(int(sys.argv[1]))
+    watch_and_reap(int(sys.argv[1]), sys.argv[2])
+    for folder in sys.argv[3:]:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -8,11 +8,14 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import ray
+from ray._private import ray_constants
 
-from orchestrator import orphan_reaper
+from orchestrator import orphan_reaper, ray_session
+from orchestrator.code_snapshot import snapshot_folder
 from searchspace import user_space
 from trainers.resources import NodeCapacity, Resources, TrialRequest
 
@@ -30,21 +33,34 @@ class Cluster:
 
         ValueError in one line if there is no cluster at the address, or if no node can hold a trial.
         """
-        context = join_ray(address) if address else start_ray(dashboard)
-        self.dashboard_url: str = context.dashboard_url
+        self._session: Path | None = None
+        self.token_place = ""
         self._num_trials = 1
         self._counted_at = -float("inf")
         try:
+            if address:
+                context = join_ray(address)
+            else:
+                self._session = ray_session.make_session_folder()
+                self.token_place = ray_session.give_token(self._session)
+                context = start_ray(self._session, dashboard)
+            self.dashboard_url: str = context.dashboard_url
             self.request = TrialRequest.choose(live_nodes(), cpus, gpus)
         except ValueError:
-            ray.shutdown()
+            self.close()
             raise
 
     def __enter__(self) -> Cluster:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the Ray that was started here, with its folder, or leave the one that was joined."""
         ray.shutdown()
+        if self._session:
+            ray_session.remove_session_folder(self._session)
 
     def __str__(self) -> str:
         total = ray.cluster_resources()
@@ -79,10 +95,17 @@ class Cluster:
             raise RuntimeError(last_line) from error
 
 
-def start_ray(dashboard: bool) -> Any:
-    """Start Ray on this machine. Everything that it starts ends with this process, however that ends."""
-    orphan_reaper.start_reaper()
-    return _init_ray("local", include_dashboard=dashboard, dashboard_host="127.0.0.1")
+def start_ray(session: Path, dashboard: bool) -> Any:
+    """Start Ray on this machine. Everything that it starts ends with this process, however that ends.
+
+    Its ports listen on loopback, and its files lie in the folder `session`. ValueError in one line if it cannot start.
+    """
+    orphan_reaper.start_reaper(session, snapshot_folder())
+    ray_constants.ENABLE_RAY_CLUSTER = False  # Ray's own switch for a node that only this machine reaches
+    try:
+        return _init_ray("local", include_dashboard=dashboard, dashboard_host="127.0.0.1", _temp_dir=str(session / "r"))
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        raise ValueError(f"Ray does not start: {_one_line(error)}") from error
 
 
 def join_ray(address: str) -> Any:
@@ -96,8 +119,12 @@ def join_ray(address: str) -> Any:
             socket.create_connection((host, int(port)), timeout=5).close()
         return _init_ray(address)
     except (OSError, OverflowError, RuntimeError, ray.exceptions.RayError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"no Ray cluster to join at {address}: {reason[:300]}") from error
+        raise ValueError(f"no Ray cluster to join at {address}: {_one_line(error)}") from error
+
+
+def _one_line(error: Exception) -> str:
+    """What Ray says, which may be a page, in one line."""
+    return " ".join(str(error).split())[:300]
 
 
 def _init_ray(address: str, **options: Any) -> Any:
@@ -114,11 +141,18 @@ def _init_ray(address: str, **options: Any) -> Any:
     return context
 
 
-def _runtime_env() -> dict[str, Any] | None:
-    """Tells the trials' processes which file defines the user's space; on other nodes it must have the same path."""
-    if user_space.VARIABLE not in os.environ:
-        return None
-    return {"env_vars": {user_space.VARIABLE: os.environ[user_space.VARIABLE]}}
+def _runtime_env() -> dict[str, Any]:
+    """What the processes of trials need: the snapshot of the code, and which file defines the user's space.
+
+    Ray brings the snapshot to all nodes. The user's file must have the same path there.
+    """
+    environment: dict[str, Any] = {}
+    snapshot = snapshot_folder()
+    if snapshot:
+        environment["working_dir"] = str(snapshot)
+    if user_space.VARIABLE in os.environ:
+        environment["env_vars"] = {user_space.VARIABLE: os.environ[user_space.VARIABLE]}
+    return environment
 
 
 def live_nodes() -> list[NodeCapacity]:

@@ -71,13 +71,16 @@ class Folder:
         with as_write_error():
             self._files.make()
 
-    def read(self, name: str) -> bytes:
-        """The content of a file; FileNotFoundError if there is none, OSError if it cannot be read."""
-        return self._files.read(name)
+    def read(self, name: str, max_bytes: int | None = None) -> bytes:
+        """The content of a file; FileNotFoundError if there is none, OSError if it cannot be read.
 
-    def read_all(self, names: Sequence[str]) -> list[bytes]:
+        UnusableFileError, a ValueError, if it is no regular file or larger than `max_bytes`.
+        """
+        return self._files.read(name, max_bytes)
+
+    def read_all(self, names: Sequence[str], max_bytes: int | None = None) -> list[bytes]:
         """The contents of several files, in order; from an object store several at a time."""
-        return self._files.read_all(names)
+        return self._files.read_all(names, max_bytes)
 
     def write(self, name: str, content: bytes | pa.Buffer) -> None:
         """Replace a file whole, in a folder that was made. WriteError if it cannot be written."""
@@ -97,6 +100,14 @@ class Folder:
     def folders(self) -> list[str]:
         """The folders in it, sorted, without hidden ones; none where there is no such folder."""
         return _visible([name for name, is_folder in self._files.entries() if is_folder])
+
+    def move(self, name: str, target: Folder) -> None:
+        """Make the file or folder `name` the one that `target` names, in the same study and in a folder that was made.
+
+        On this machine it is renamed, so that it need not be readable.
+        """
+        _check_name(name)
+        self._files.move(name, target._files)  # type: ignore[arg-type]  # both lie in one place
 
     def remove(self, name: str) -> None:
         """Remove a file, or a folder with all that is in it, if there is one; WriteError if it cannot be removed."""

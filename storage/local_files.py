@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from storage.regular_file import open_without_links, read_regular_file
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -53,11 +55,11 @@ class LocalFiles:
         self.path.mkdir(parents=True, exist_ok=True)
         remove_stale_parts(self.path)
 
-    def read(self, name: str) -> bytes:
-        return (self.path / name).read_bytes()
+    def read(self, name: str, max_bytes: int | None = None) -> bytes:
+        return read_regular_file(self.path / name, max_bytes)
 
-    def read_all(self, names: Sequence[str]) -> list[bytes]:
-        return [self.read(name) for name in names]
+    def read_all(self, names: Sequence[str], max_bytes: int | None = None) -> list[bytes]:
+        return [self.read(name, max_bytes) for name in names]
 
     def write(self, name: str, content: bytes | pa.Buffer) -> None:
         self.confine()
@@ -73,6 +75,11 @@ class LocalFiles:
                 return [(entry.name, entry.is_dir()) for entry in found]
         except FileNotFoundError:
             return []
+
+    def move(self, name: str, target: LocalFiles) -> None:
+        self.confine()
+        target.confine()
+        (self.path / name).replace(target.path)
 
     def remove(self, name: str) -> None:
         self.confine()
@@ -134,8 +141,3 @@ def _write_synced(descriptor: int, content: bytes | pa.Buffer) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def open_without_links(path: Path, flags: int) -> int:
-    """The descriptor of a file, opened or made; OSError if `path` is a symbolic link, which may lead anywhere."""
-    return os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from storage.folder import Folder
 from storage.lease import Lease
-from storage.local_files import open_without_links
 from storage.owner import Owner, StudyBusyError
+from storage.regular_file import open_without_links
 from storage.write_error import as_write_error
 
 
@@ -58,8 +58,9 @@ def _file_lock(study: str, file: Path) -> Iterator[None]:
         except BlockingIOError:
             lock.seek(0)
             raise StudyBusyError(f"study {study!r} is being run by {lock.read().strip()}") from None
-        with as_write_error():
-            lock.truncate(0)
-            lock.write(str(Owner.this_process()))
-            lock.flush()
+        if os.fstat(lock.fileno()).st_nlink == 1:  # with a second name, it may be somebody's file
+            with as_write_error():
+                lock.truncate(0)
+                lock.write(str(Owner.this_process()))
+                lock.flush()
         yield

@@ -15,6 +15,8 @@ from functools import cache
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
+from storage.regular_file import check_size
+
 if TYPE_CHECKING:  # loaded on use: --help should not wait for pyarrow
     import pyarrow as pa
     from pyarrow.fs import FileSystem
@@ -77,15 +79,15 @@ class StoredObjects:
     def make(self) -> None:
         """Nothing to do: an object store has no folders."""
 
-    def read(self, name: str) -> bytes:
-        return self._request(_get, name)
+    def read(self, name: str, max_bytes: int | None = None) -> bytes:
+        return self._request(lambda store, path: _get(store, path, max_bytes), name)
 
-    def read_all(self, names: Sequence[str], threads: int = 16) -> list[bytes]:
+    def read_all(self, names: Sequence[str], max_bytes: int | None = None, threads: int = 16) -> list[bytes]:
         """Several objects, in order. Each costs a round trip or two, so they are read side by side."""
         if len(names) < 2:
-            return [self.read(name) for name in names]
+            return [self.read(name, max_bytes) for name in names]
         with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(self.read, names))
+            return list(pool.map(lambda name: self.read(name, max_bytes), names))
 
     def write(self, name: str, content: bytes | pa.Buffer) -> None:
         self._request(lambda store, path: _put(store, path, content), name)
@@ -96,6 +98,15 @@ class StoredObjects:
     def entries(self) -> list[tuple[str, bool]]:
         """Each name below the prefix and whether it is a folder; nothing where there is no such prefix."""
         return self._request(_list)
+
+    def move(self, name: str, target: StoredObjects) -> None:
+        """Copy, then delete: a store has no renames."""
+
+        def work(store: FileSystem, path: str) -> None:
+            root = path.removesuffix(self._path("", name))
+            _move(store, path, target._path(root, ""))
+
+        self._request(work, name)
 
     def remove(self, name: str) -> None:
         self._request(_delete, name)
@@ -138,8 +149,9 @@ class StoredObjects:
         return "/".join([root, *filter(None, parts)])
 
 
-def _get(store: FileSystem, path: str) -> bytes:
+def _get(store: FileSystem, path: str, max_bytes: int | None) -> bytes:
     with store.open_input_file(path) as file:
+        check_size(file.size(), max_bytes)  # no further request: reading asks for the size as well
         return file.read()
 
 
@@ -158,6 +170,18 @@ def _list(store: FileSystem, path: str) -> list[tuple[str, bool]]:
 
     found = store.get_file_info(FileSelector(path, allow_not_found=True))
     return [(info.base_name, not info.is_file) for info in found]
+
+
+def _move(store: FileSystem, path: str, target: str) -> None:
+    from pyarrow.fs import FileSelector
+
+    if store.get_file_info(path).is_file:
+        store.move(path, target)
+        return
+    for info in store.get_file_info(FileSelector(path, recursive=True)):
+        if info.is_file:
+            store.move(info.path, f"{target}{info.path.removeprefix(path)}")
+    store.delete_dir(path)  # some stores keep an empty object in place of a folder
 
 
 def _delete(store: FileSystem, path: str) -> None:

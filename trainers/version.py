@@ -11,6 +11,7 @@ from pathlib import Path
 from searchspace import user_space
 
 ROOT = Path(__file__).parents[1]
+COMMIT_FILE = "COMMIT"  # in a copy of the code: the commit that was copied
 
 
 def code() -> str:
@@ -59,6 +60,9 @@ def _describe(node: object) -> str:
 @cache
 def commit() -> str:
     """The commit of this code, with + if it has local changes; empty outside a repository."""
+    recorded = ROOT / COMMIT_FILE
+    if recorded.exists():
+        return recorded.read_text()
     git = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
     try:
         return subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()

@@ -8,66 +8,73 @@ import time
 import psutil
 import pytest
 
-from orchestrator.orphan_reaper import descendants_of, is_alive
+from orchestrator.orphan_reaper import VARIABLE, is_alive, marked_processes, watch_and_reap
 from tests.support.paths import ROOT
 
-REAPER = """
-import sys
-from orchestrator.orphan_reaper import watch_and_reap
-watch_and_reap(int(sys.argv[1]), interval_seconds=0.05, grace_seconds=0.2)
-"""
+# Two generations: the child of the driver starts a process in a session of its own, and dies.
 DRIVER = """
 import subprocess, sys, time
-command = [sys.executable, "-c", "import time; time.sleep(60)"]
-child = subprocess.Popen(command, start_new_session=True)
-print(child.pid, flush=True)
+sleeper = [sys.executable, "-c", "import time; time.sleep(60)"]
+starter = "import subprocess, sys; print(subprocess.Popen(sys.argv[1:], start_new_session=True).pid, flush=True)"
+subprocess.run([sys.executable, "-c", starter, *sleeper])
 time.sleep(60)
 """
+MARK = "of-this-test"
 
 
 @pytest.fixture
 def driver():
-    """A process that has started another one, in a session of its own; both."""
-    process = subprocess.Popen([sys.executable, "-c", DRIVER], stdout=subprocess.PIPE, text=True)
-    child = psutil.Process(int(process.stdout.readline()))
-    yield process, child
+    """A driver, and a process that it has started through another one, which is gone."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", DRIVER], stdout=subprocess.PIPE, text=True, env={**os.environ, VARIABLE: MARK}
+    )
+    orphan = psutil.Process(int(process.stdout.readline()))
+    yield process, orphan
     process.kill()
     process.wait()
-    if is_alive(child):
-        child.kill()
+    if is_alive(orphan):
+        orphan.kill()
 
 
-def wait_until_gone(process, seconds=10.0):
-    deadline = time.monotonic() + seconds
-    while is_alive(process) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return not is_alive(process)
-
-
-def test_the_child_of_a_killed_process_is_killed(driver):
-    process, child = driver
-    reaper = subprocess.Popen([sys.executable, "-c", REAPER, str(process.pid)], cwd=ROOT)
-    time.sleep(1.0)  # the reaper has seen the child
-    assert is_alive(child)
+def test_what_a_killed_process_has_started_is_killed_whoever_its_parent_is_now(driver):
+    process, orphan = driver
     process.kill()
     process.wait()
-    assert reaper.wait(timeout=20) == 0
-    assert wait_until_gone(child)
+    assert is_alive(orphan)
+    watch_and_reap(process.pid, MARK, grace_seconds=0.0)
+    assert not is_alive(orphan)
 
 
-def test_descendants_do_not_include_this_process(driver):
-    process, child = driver
-    assert descendants_of(psutil.Process(process.pid)) == {child}
-    assert os.getpid() not in {found.pid for found in descendants_of(psutil.Process())}
+def test_nothing_is_killed_while_the_driver_lives(driver):
+    process, orphan = driver
+    code = f"from orchestrator.orphan_reaper import watch_and_reap; watch_and_reap({process.pid}, {MARK!r})"
+    reaper = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    time.sleep(1.0)
+    assert is_alive(orphan)
+    assert reaper.poll() is None
+    reaper.kill()
+    reaper.wait()
 
 
-def test_a_process_that_is_gone_has_no_descendants(driver):
-    process, _ = driver
-    root = psutil.Process(process.pid)
-    process.kill()
-    process.wait()
-    assert not is_alive(root)
-    assert descendants_of(root) == set()
+def test_only_processes_with_the_mark_are_found(driver):
+    process, orphan = driver
+    assert {process.pid, orphan.pid} <= {found.pid for found in marked_processes(MARK)}
+    assert marked_processes("another mark") == []
+
+
+def test_the_folder_of_a_dead_driver_is_removed(tmp_path):
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    (folder / "module.py").touch()
+    code = (
+        "import pathlib, sys; from orchestrator.orphan_reaper import start_reaper;"
+        "start_reaper(pathlib.Path(sys.argv[1]))"
+    )
+    subprocess.run([sys.executable, "-c", code, folder], cwd=ROOT, check=True)
+    deadline = time.monotonic() + 20
+    while folder.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not folder.exists()
 
 
 def test_a_zombie_is_not_alive(driver):

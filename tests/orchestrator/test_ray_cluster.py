@@ -10,11 +10,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
+import psutil
 import pytest
 import ray
 
@@ -45,7 +46,7 @@ def nodes(monkeypatch):
 def make_cluster(nodes, monkeypatch):
     """Makes a cluster of the fake nodes, without Ray."""
     monkeypatch.setattr(ray_cluster, "_init_ray", lambda address, **options: SimpleNamespace(dashboard_url=""))
-    monkeypatch.setattr(ray_cluster.orphan_reaper, "start_reaper", lambda: None)
+    monkeypatch.setattr(ray_cluster.orphan_reaper, "start_reaper", lambda *folders: None)
     monkeypatch.setattr(ray, "shutdown", lambda: None)
     return Cluster
 
@@ -130,6 +131,21 @@ def test_a_function_runs_with_the_resources_of_a_trial(shared_cluster):
     with pytest.raises(RuntimeError, match=r"^statistics\.StatisticsError: "):
         shared_cluster.call(statistics.mean, [])
     assert str(shared_cluster).endswith("1 CPUs and 0 GPUs per trial")
+
+
+@pytest.mark.slow
+def test_all_that_is_started_here_listens_on_loopback_and_is_private(shared_cluster):
+    assert shared_cluster.call(statistics.mean, [1, 2]) == 1.5  # in a process that stays
+    processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    hosts = set()
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            connections = process.net_connections("inet")
+            hosts |= {open_.laddr.ip for open_ in connections if open_.status == psutil.CONN_LISTEN}
+    assert hosts
+    assert hosts <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+    folder = Path(ray._private.worker._global_node.get_session_dir_path()).parents[1]
+    assert folder.stat().st_mode & 0o077 == 0
 
 
 class Search:

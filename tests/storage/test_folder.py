@@ -6,6 +6,7 @@ from multiprocessing import get_context
 import pytest
 
 from storage.folder import Folder
+from storage.regular_file import UnusableFileError
 
 
 def test_a_file_comes_back_as_it_was_written_and_is_replaced_whole(anywhere):
@@ -109,3 +110,23 @@ def test_a_path_a_file_uri_and_a_store_uri(tmp_path, s3):
 def test_a_file_uri_with_a_host_is_refused():
     with pytest.raises(ValueError, match="names no host, here 'host'"):
         Folder("file://host/tmp")
+
+
+def test_what_is_larger_than_expected_is_not_read(anywhere):
+    anywhere.write("f", b"12345")
+    assert anywhere.read("f", max_bytes=5) == b"12345"
+    for read in (lambda: anywhere.read("f", 4), lambda: anywhere.read_all(["f", "f"], 4)):
+        with pytest.raises(UnusableFileError, match="5 bytes, expected at most 4"):
+            read()
+
+
+def test_a_file_or_a_tree_is_moved(anywhere):
+    for folder in (anywhere / "a", anywhere / "a" / "deep", anywhere / "aside"):
+        folder.make()
+    anywhere.write("f", b"1")
+    (anywhere / "a" / "deep").write("f", b"2")
+    anywhere.move("f", anywhere / "aside" / "g")
+    anywhere.move("a", anywhere / "aside" / "a")
+    assert (anywhere.names(), anywhere.folders()) == ([], ["aside"])
+    assert (anywhere / "aside").read("g") == b"1"
+    assert (anywhere / "aside" / "a" / "deep").read("f") == b"2"

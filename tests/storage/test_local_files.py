@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.local_files import LocalFiles, open_without_links, write_atomically
+from storage.local_files import LocalFiles, write_atomically
 
 
 def test_a_write_that_dies_before_the_rename_leaves_the_old_file(tmp_path, monkeypatch):
@@ -84,12 +84,6 @@ def test_a_link_within_the_top_folder_is_followed(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "there")
     LocalFiles(tmp_path, tmp_path).child("link").write("f", b"1")
     assert (tmp_path / "there" / "f").read_bytes() == b"1"
-
-
-def test_a_link_in_place_of_a_file_is_not_opened(tmp_path):
-    (tmp_path / "link").symlink_to(tmp_path / "victim")
-    with pytest.raises(OSError, match="symbolic link"):
-        open_without_links(tmp_path / "link", 0)
 
 
 def test_removing_a_link_keeps_what_it_points_to(tmp_path):

@@ -55,3 +55,18 @@ def test_nobody_waits_on_an_object_store(s3):
     with wait_for_lock(Folder(s3)), wait_for_lock(Folder(s3)):
         entered.append("both")
     assert entered == ["both"]
+
+
+def test_a_second_name_of_the_lock_is_not_written_through(tmp_path):
+    (tmp_path / "victim").write_text("kept")
+    os.link(tmp_path / "victim", tmp_path / ".lock")
+    with study_lock("s", Folder(tmp_path)):
+        pass
+    assert (tmp_path / "victim").read_text() == "kept"
+
+
+def test_a_fifo_in_place_of_a_lock_is_refused(tmp_path):
+    os.mkfifo(tmp_path / ".lock")
+    for lock in (lambda: study_lock("s", Folder(tmp_path)), lambda: wait_for_lock(Folder(tmp_path))):
+        with pytest.raises(OSError, match="no regular file: nothing is written there"), lock():
+            pass
