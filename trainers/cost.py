@@ -18,7 +18,7 @@ from searchspace.candidate import NUM_STAGES, Candidate, Stage
 from searchspace.user_space import load_from_environment
 from trainers.data.batch_loaders import InMemoryLoader
 from trainers.data.in_memory import InMemoryDataset
-from trainers.device import device_name
+from trainers.device import choose_kernels_by_speed, device_name
 from trainers.recipes import Recipe
 from trainers.resources import Resources
 from trainers.trainer import Trainer
@@ -112,6 +112,7 @@ def measure(
     """
     load_from_environment()
     torch.set_num_threads(resources.threads)
+    choose_kernels_by_speed(torch.device(resources.device))
     batch_size = min(recipe.largest_micro_batch(resources.device), recipe.batch_size // resources.ranks)
     recipe = replace(recipe, batch_size=batch_size, micro_batch=None, streamed=False, init=None)
     trainer = _trainer_on_random_images(candidate, recipe, channels, num_classes, resources)

@@ -24,6 +24,16 @@ def trial_device_name(resources: Resources) -> str:
     return device_name(torch.device(resources.device))
 
 
+def choose_kernels_by_speed(device: torch.device) -> None:
+    """Let cuDNN time its convolutions for each new shape and keep the fastest. Settings of this process.
+
+    It pays because a training has few shapes: micro-batches, and padded batches of evaluation. The choice may differ
+    from run to run, so a GPU's results repeat only up to rounding.
+    """
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
+
+
 def _processor_name() -> str:
     """The model name in /proc/cpuinfo, or what Python's platform module knows on other systems."""
     try:

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from trainers.rank_context import RankContext
 
+PADDING = -1  # the label of an image that only fills a batch up to its full size; it counts nowhere
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -48,15 +50,16 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate on batches of normalised images (B, C, H, W) and labels (B,), summed over all ranks.
 
-    `predict` maps images to logits (B, classes) in float32.
+    `predict` maps images to logits (B, classes) in float32. A loader may fill its last batch with any images whose
+    label is PADDING, so that all batches have one shape; they are left out. Nothing waits for the device until the end.
     """
     counts = torch.zeros((3, num_classes), dtype=torch.float64, device=device)
-    total_loss = 0.0
+    total_loss = torch.zeros(1, dtype=torch.float64, device=device)
     for images, labels in batches:
         logits = predict(images)
-        total_loss += F.cross_entropy(logits, labels, reduction="sum").item()
+        total_loss += F.cross_entropy(logits, labels, reduction="sum", ignore_index=PADDING)
         counts += _count_batch(logits, labels)
-    sums = torch.cat([counts.flatten(), torch.tensor([total_loss], dtype=torch.float64, device=device)])
+    sums = torch.cat([counts.flatten(), total_loss])
     if rank_context is not None:
         sums = rank_context.sum(sums)
     sums = sums.cpu()
@@ -64,15 +67,25 @@ def evaluate(
     return Evaluation(images_seen, in_top1, in_top5, sums[-1].item())
 
 
+def evaluation_batch(micro_batch: int, device: torch.device) -> int:
+    """Images of one pass at evaluation: on a GPU twice the training's micro-batch.
+
+    A pass without gradients keeps no activations for a backward pass. So it needs less memory than the training step
+    that fits, also at twice its images, and fills the GPU better.
+    """
+    return 2 * micro_batch if device.type == "cuda" else micro_batch
+
+
 def _count_batch(logits: Tensor, labels: Tensor) -> Tensor:
-    """Counts (3, classes) of one batch: all images, those in the top 1, and those in the top 5."""
+    """Counts (3, classes) of one batch: all images, those in the top 1, and those in the top 5.
+
+    Indexing with a mask or `bincount` would make the CPU wait for a GPU at every batch; sums of weights do not.
+    """
     num_classes = logits.shape[1]
     top5 = logits.topk(min(5, num_classes)).indices
+    is_image = labels != PADDING
     in_top1 = logits.argmax(1) == labels
     in_top5 = (top5 == labels[:, None]).any(1)
-    counts = [
-        labels.bincount(minlength=num_classes),
-        labels[in_top1].bincount(minlength=num_classes),
-        labels[in_top5].bincount(minlength=num_classes),
-    ]
-    return torch.stack(counts)
+    weights = torch.stack([is_image, in_top1 & is_image, in_top5 & is_image]).double()
+    counts = torch.zeros((3, num_classes), dtype=torch.float64, device=logits.device)
+    return counts.index_add_(1, labels.clamp(min=0), weights)

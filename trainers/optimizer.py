@@ -21,7 +21,13 @@ class Optimizer:
         self.model = model
         self.recipe = recipe
         self.steps_per_epoch = steps_per_epoch
-        self.base = create_optimizer_v2(model, opt=recipe.optimizer, lr=recipe.lr, weight_decay=recipe.weight_decay)
+        self.base = create_optimizer_v2(
+            model,
+            opt=recipe.optimizer,
+            lr=recipe.lr,
+            weight_decay=recipe.weight_decay,
+            **_kernel_options(recipe.optimizer, device),
+        )
         self.schedule, _ = create_scheduler_v2(
             self.base,
             sched="cosine",
@@ -74,3 +80,12 @@ class Optimizer:
                     values[name] = torch.empty_like(parameter).copy_(value)
         if scaler:
             self.scaler.load_state_dict(scaler)
+
+
+def _kernel_options(name: str, device: torch.device) -> dict[str, bool]:
+    """Further arguments of the optimizer: torch's AdamW updates all parameters in one kernel on a GPU if asked to.
+
+    timm's LAMB has no such kernel; it works on lists of parameters by itself.
+    """
+    is_fusible = name == "adamw" and device.type == "cuda"
+    return {"fused": True} if is_fusible else {}

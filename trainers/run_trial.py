@@ -13,7 +13,7 @@ from functools import partial
 import torch
 
 from searchspace.user_space import load_from_environment
-from trainers.device import device_name
+from trainers.device import choose_kernels_by_speed, device_name
 from trainers.distributed import run_on_ranks
 from trainers.failures import failure_from
 from trainers.memory import smaller_pass
@@ -70,6 +70,7 @@ def report_epochs(
     """
     load_from_environment()  # a user's space file may register token mixers that the candidate needs
     torch.set_num_threads(setup.resources.threads)
+    choose_kernels_by_speed(torch.device(setup.resources.device))
     if setup.resources.device == "cuda" and setup.resources.memory_fraction < 1:
         torch.cuda.set_per_process_memory_fraction(setup.resources.memory_fraction)
     trainer = Trainer(

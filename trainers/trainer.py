@@ -19,7 +19,7 @@ from storage.folder import Folder
 from trainers.checkpoint import Checkpoint, save_checkpoint, save_test_top1
 from trainers.data.batch_loaders import Batch, BatchLoader, make_batch_loader
 from trainers.data.transforms import INTERPOLATION
-from trainers.evaluation import Evaluation, evaluate
+from trainers.evaluation import Evaluation, evaluate, evaluation_batch
 from trainers.metadata import CheckpointMetadata
 from trainers.optimizer import Optimizer
 from trainers.rank_context import RankContext
@@ -56,7 +56,7 @@ class Trainer:
             setup.data, recipe, device=self.device, rank_context=self.rank_context, workers=setup.resources.workers
         )
         largest_pass = micro_batch or recipe.largest_micro_batch(self.device.type)
-        self.micro_batch = min(largest_pass, self.loader.largest_group)  # images; evaluation uses it too
+        self.micro_batch = min(largest_pass, self.loader.largest_group)  # images
         self.passes = self.loader.passes_per_step(self.micro_batch)
         self.metadata = describe_training(candidate, seed, setup, self.loader)
 
@@ -68,6 +68,11 @@ class Trainer:
         self.test_top1: float | None = None
         if folder:
             self._resume(folder)
+
+    @property
+    def evaluation_batch(self) -> int:
+        """Images of a forward pass at evaluation."""
+        return evaluation_batch(self.micro_batch, self.device)
 
     @property
     def finished(self) -> bool:
@@ -85,7 +90,7 @@ class Trainer:
             val_loss = math.nan
             top1 = math.nan
             if math.isfinite(train_loss):
-                validation = self._evaluate(self.loader.val_batches(self.micro_batch))
+                validation = self._evaluate(self.loader.val_batches(self.evaluation_batch))
                 val_loss = validation.loss
                 if math.isfinite(val_loss):
                     top1 = validation.top1
@@ -105,7 +110,7 @@ class Trainer:
     def test(self) -> float:
         """Top-1 in percent on the test images. They are read once; the result is saved if training has finished."""
         if self.test_top1 is None:
-            self.test_top1 = self._evaluate(self.loader.test_batches(self.micro_batch)).top1
+            self.test_top1 = self._evaluate(self.loader.test_batches(self.evaluation_batch)).top1
             if self.folder and self.finished and self.rank_context.rank == 0:
                 save_test_top1(self.folder, len(self.history), self.test_top1)
         return self.test_top1

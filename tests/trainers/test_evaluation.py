@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from trainers.evaluation import evaluate
+from trainers.evaluation import PADDING, evaluate, evaluation_batch
 
 CPU = torch.device("cpu")
 
@@ -35,3 +35,18 @@ def test_the_loss_is_the_mean_over_images_and_not_over_batches():
     sure = torch.tensor([[1000.0, 0.0]])  # cross-entropy 0
     batches = [(even, torch.tensor([0])), (sure.repeat(3, 1), torch.tensor([0, 0, 0]))]
     assert evaluate(identity, batches, num_classes=2, device=CPU).loss == pytest.approx(math.log(2) / 4)
+
+
+def test_padding_of_the_last_batch_counts_nowhere():
+    logits = torch.tensor([[3.0, 1.0, 2.0], [1.0, 5.0, 0.0], [9.0, 9.0, 9.0]])
+    padded = evaluate(identity, [(logits, torch.tensor([0, 2, PADDING]))], num_classes=3, device=CPU)
+    plain = evaluate(identity, [(logits[:2], torch.tensor([0, 2]))], num_classes=3, device=CPU)
+    assert padded.images.tolist() == plain.images.tolist() == [1, 0, 1]
+    assert padded.in_top1.tolist() == [1, 0, 0]
+    assert padded.in_top5.tolist() == [1, 0, 1]
+    assert padded.total_loss == plain.total_loss
+
+
+def test_a_gpu_evaluates_twice_a_micro_batch_at_once():
+    assert evaluation_batch(64, torch.device("cuda")) == 128
+    assert evaluation_batch(64, CPU) == 64

@@ -64,3 +64,28 @@ def test_restored_state_has_the_layout_of_the_parameters():
     again = make_optimizer(model, optimizer="adamw")
     again.load_state_dicts(state, {})
     assert again.base.state[model.weight]["exp_avg"].is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "is_fused"), [("adamw", "cuda", True), ("adamw", "cpu", None), ("lamb", "cuda", None)]
+)
+def test_adamw_updates_all_parameters_at_once_on_a_gpu(name, device, is_fused):
+    recipe = replace(DIGITS, optimizer=name)
+    optimizer = Optimizer(nn.Linear(1, 1), recipe, device=torch.device(device), steps_per_epoch=2)
+    assert optimizer.base.defaults.get("fused") is is_fused
+
+
+def test_fused_and_plain_adamw_take_the_same_steps():
+    """torch's fused kernel also runs on a CPU."""
+    weights = []
+    for fused in (False, True):
+        torch.manual_seed(0)
+        model = nn.Linear(8, 8)
+        optimizer = make_optimizer(model, optimizer="adamw", lr=1e-2)
+        optimizer.base.param_groups[0]["fused"] = fused
+        for _ in range(5):
+            optimizer.zero_grad()
+            optimizer.backward(model(torch.ones(2, 8)).square().sum())
+            optimizer.step()
+        weights.append(model.weight.detach())
+    torch.testing.assert_close(weights[0], weights[1])
