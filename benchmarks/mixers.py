@@ -27,7 +27,7 @@ def plain(mixer: StaticKeyMixer, x: Tensor) -> Tensor:
     """Section 4, step by step: all logits, softmax over keys, times v."""
     B, N, D = x.shape
     h, d = mixer.num_heads, mixer.head_dim
-    q, v = ((linear(x)).view(B, N, h, d).transpose(1, 2) for linear in (mixer.q, mixer.v))
+    q, v = (tokens.view(B, N, h, d).transpose(1, 2) for tokens in mixer.queries_and_values(x))
     if isinstance(mixer, SKA):
         logits = q @ mixer.key.flatten(1, 2).mT
     else:

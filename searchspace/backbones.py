@@ -8,7 +8,7 @@ comes before `import timm`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partialmethod
+from functools import partial, partialmethod
 from typing import Any
 
 from torch import nn
@@ -17,18 +17,20 @@ import searchspace.torchvision_ops  # noqa: F401
 from searchspace.backbone_specs import BACKBONES, Backbone
 from searchspace.candidate import Candidate, Stage
 from searchspace.mixers import MIXER_CLASSES
+from searchspace.star_relu import StarReLU
 from searchspace.static_keys import StaticKeyMixer
 from searchspace.switches import KEY_STD, MIXERS
 
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
-from timm.models.metaformer import Attention, LayerNorm2dNoBias, LayerNormNoBias, MetaFormer
+from timm.models.metaformer import Attention, LayerNorm2dNoBias, LayerNormNoBias, MetaFormer, MlpHead
 
 
 def build(candidate: Candidate, img_size: int | tuple[int, int] = 224, **kwargs: Any) -> MetaFormer:
     """The model of `candidate` for images of `img_size` pixels, a side or (height, width).
 
-    Further arguments go to timm's MetaFormer. ValueError if a head count does not divide its stage's channels.
+    Further arguments go to timm's MetaFormer. Its `drop_rate` acts where the authors of CAFormer have it, on the hidden
+    units of the classifier. ValueError if a head count does not divide its stage's channels.
     """
     problem = candidate.problem()
     if problem:
@@ -41,7 +43,17 @@ def build(candidate: Candidate, img_size: int | tuple[int, int] = 224, **kwargs:
         mixer = _mixer_class(stage, head_dim, num_heads, grid)
         mixers.append(mixer)
         norms.append(LayerNormNoBias if issubclass(mixer, Attention) else LayerNorm2dNoBias)
-    model = MetaFormer(depths=spec.depths, dims=spec.dims, token_mixers=mixers, norm_layers=norms, **kwargs)
+    drop_rate = kwargs.pop("drop_rate", 0.0)
+    mlp_act: Any = partial(StarReLU, device=kwargs.get("device"), dtype=kwargs.get("dtype"))
+    model = MetaFormer(
+        depths=spec.depths,
+        dims=spec.dims,
+        token_mixers=mixers,
+        norm_layers=norms,
+        mlp_act=mlp_act,
+        **kwargs,
+    )
+    _drop_hidden_units(model, drop_rate)
     if spec.name == "caformer_micro":
         _fit_small_images(model, spec)
     return model
@@ -67,6 +79,13 @@ def _mixer_class(stage: Stage, head_dim: int, num_heads: int, grid: tuple[int, i
 def _with_arguments(cls: type[nn.Module], arguments: dict[str, Any]) -> type[nn.Module]:
     """A subclass of `cls` with some arguments given; MetaFormer asks for a class, so functools.partial does not do."""
     return type(cls.__name__, (cls,), {"__init__": partialmethod(cls.__init__, **arguments)})
+
+
+def _drop_hidden_units(model: MetaFormer, rate: float) -> None:
+    """Dropout inside the MLP of the classifier; timm's own argument drops what goes into it."""
+    model.drop_rate = rate
+    if isinstance(model.head.fc, MlpHead):
+        model.head.fc.head_drop.p = rate
 
 
 def _fit_small_images(model: MetaFormer, spec: Backbone) -> None:
@@ -122,11 +141,11 @@ def _entry_point(name: str, candidate: Candidate) -> Callable[..., MetaFormer]:
     return create
 
 
-_PAPER_MODELS = {
+_PAPER_MODELS = {  # CSKA has 16 channels a head, as in the authors' code
     "skaformer_s18": "caformer_s18-dwconv-ska-attn-attn",
     "skaformer_b36": "caformer_b36-dwconv-ska-attn-attn",
-    "cskaformer_s18": "caformer_s18-dwconv-cska-attn-attn",
-    "cskaformer_b36": "caformer_b36-dwconv-cska-attn-attn",
+    "cskaformer_s18": "caformer_s18-dwconv-cska.h8-attn-attn",
+    "cskaformer_b36": "caformer_b36-dwconv-cska.h16-attn-attn",
 }
 
 _CFG = {

@@ -9,10 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import searchspace.torchvision_ops  # noqa: F401
+from searchspace.star_relu import StarReLUSepConv
 from searchspace.static_keys import CSKA, SKA
 from searchspace.switches import MIXERS, SWITCHES
 
-from timm.models.metaformer import Attention, SepConv
+from timm.models.metaformer import Attention
 
 
 class SelfAttention(Attention):
@@ -32,7 +33,7 @@ class SelfAttention(Attention):
 
 
 MIXER_CLASSES: dict[str, type[nn.Module]] = {
-    "dwconv": SepConv,  # a depthwise convolution of 7 x 7 between two pointwise ones
+    "dwconv": StarReLUSepConv,  # a depthwise convolution of 7 x 7 between two pointwise ones
     "ska": SKA,
     "cska": CSKA,
     "attn": SelfAttention,

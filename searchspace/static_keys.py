@@ -54,8 +54,12 @@ class StaticKeyMixer(Attention):
         self.scale = self.head_dim**-0.5 if scale else 1.0
         self.softmax = softmax
         factory_kwargs: dict[str, Any] = {"device": device, "dtype": dtype}
-        self.q = nn.Linear(dim, inner_dim, bias=False, **factory_kwargs) if query else nn.Identity()
-        self.v = nn.Linear(dim, inner_dim, bias=False, **factory_kwargs)
+        self.query = query
+        # One matrix, as in the authors' code: LAMB computes one trust ratio for q and v together.
+        if query:
+            self.qv = nn.Linear(dim, 2 * inner_dim, bias=False, **factory_kwargs)
+        else:
+            self.v = nn.Linear(dim, inner_dim, bias=False, **factory_kwargs)
         self.proj = nn.Linear(inner_dim, dim, bias=False, **factory_kwargs)
         self.proj_drop = nn.Dropout(proj_drop)
 
@@ -72,18 +76,26 @@ class StaticKeyMixer(Attention):
         height, width = self.grid
         if height * width != N:
             raise ValueError(f"{N} tokens, expected the {height} x {width} grid this mixer was built for")
-        v_BNhd = self.v(x_BND).view(B, N, self.num_heads, self.head_dim)
+        q_BND, v_BND = self.queries_and_values(x_BND)
+        v_BNhd = v_BND.view(B, N, self.num_heads, self.head_dim)
         v_BhNd = v_BNhd.transpose(1, 2)
-        q_BND = self.q(x_BND)
         o_BhNd = self.mix(q_BND, v_BhNd)
         o_BND = o_BhNd.transpose(1, 2).flatten(2)
         return self.proj_drop(self.proj(o_BND))
+
+    def queries_and_values(self, x_BND: Tensor) -> tuple[Tensor, Tensor]:
+        """q and v of the tokens, (B, N, h d) each. Without a query projection q is x."""
+        if not self.query:
+            return x_BND, self.v(x_BND)
+        q_BND, v_BND = self.qv(x_BND).chunk(2, dim=-1)
+        return q_BND, v_BND
 
     def mix(self, q_BND: Tensor, v_BhNd: Tensor) -> Tensor:
         """Attention itself: (B, N, h d) queries and (B, h, N, d) values -> (B, h, N, d)."""
         raise TypeError(f"{type(self).__name__} is not a token mixer: use SKA or CSKA")
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        join_queries_and_values(state_dict, prefix)
         for name in self.per_key:
             key = prefix + name
             loaded = state_dict.get(key)
@@ -129,7 +141,7 @@ class SKA(StaticKeyMixer):
         **kwargs: Any,
     ) -> None:
         super().__init__(dim, num_heads, grid, **kwargs)
-        key_hHWd = torch.empty(num_heads, *grid, self.head_dim, **_factory_kwargs(self.v.weight))
+        key_hHWd = torch.empty(num_heads, *grid, self.head_dim, **_factory_kwargs(self.proj.weight))
         self.key = nn.Parameter(key_hHWd)
         nn.init.normal_(self.key, std=key_std)
 
@@ -170,7 +182,7 @@ class CSKA(StaticKeyMixer):
         **kwargs: Any,
     ) -> None:
         super().__init__(dim, num_heads, grid, **kwargs)
-        factory_kwargs = _factory_kwargs(self.v.weight)
+        factory_kwargs = _factory_kwargs(self.proj.weight)
         self.kernel_size = kernel_size
         kernel = (self.head_dim, kernel_size, kernel_size)
         self.weight = nn.Parameter(torch.empty(num_heads, *grid, *kernel, **factory_kwargs))
@@ -216,12 +228,11 @@ class CSKA(StaticKeyMixer):
         bias_Bh1d = None
         if bias_hN is not None:
             bias_Bh1d = bias_hN.unsqueeze(1) @ v_BhNd
-        padding = self.kernel_size // 2
-        if torch.compiler.is_exporting():  # ONNX has no convolution of B * h groups where B is not a constant
-            patches = F.unfold(q_BDHW, self.kernel_size, padding=padding)
-            patches_BhPN = patches.view(B, h, -1, N)
-            o_BhNd = (kernel_BhdP @ patches_BhPN).mT
+        # ONNX has no convolution of B * h groups where B is not a constant, and cuDNN has no fast one of so many.
+        if q_BDHW.is_cuda or torch.compiler.is_exporting():
+            o_BhNd = self._convolve_patches(q_BDHW, kernel_BhdP)
             return o_BhNd if bias_Bh1d is None else o_BhNd + bias_Bh1d
+        padding = self.kernel_size // 2
         o_1CHW = F.conv2d(
             q_BDHW.reshape(1, -1, *self.grid),
             kernel_BhdP.view(B * h * d, d, self.kernel_size, self.kernel_size),
@@ -230,6 +241,23 @@ class CSKA(StaticKeyMixer):
             groups=B * h,
         )
         return o_1CHW.view(B, h, d, N).mT
+
+    def _convolve_patches(self, q_BDHW: Tensor, kernel_BhdP: Tensor) -> Tensor:
+        """Each image's convolution of q with its own kernels, (B, h, d, P), as a product of matrices: (B, h, N, d)."""
+        patches_BKN = F.unfold(q_BDHW, self.kernel_size, padding=self.kernel_size // 2)
+        patches_BhPN = patches_BKN.unflatten(1, (self.num_heads, -1))
+        return (kernel_BhdP @ patches_BhPN).mT
+
+
+def join_queries_and_values(state_dict: dict[str, Tensor], prefix: str) -> None:
+    """Join, in place, the matrices q and v of a mixer that was saved while they were two parameters."""
+    queries = state_dict.get(f"{prefix}q.weight")
+    values = state_dict.get(f"{prefix}v.weight")
+    if queries is None or values is None:
+        return
+    del state_dict[f"{prefix}q.weight"]
+    del state_dict[f"{prefix}v.weight"]
+    state_dict[f"{prefix}qv.weight"] = torch.cat([queries, values])
 
 
 def _same_but_for_grid(loaded_hHW: Tensor, parameter_hHW: Tensor) -> bool:

@@ -82,7 +82,7 @@ class Optimizer:
             self.scaler.load_state_dict(scaler)
 
 
-def _kernel_options(name: str, device: torch.device) -> dict[str, bool]:
+def _kernel_options(name: str, device: torch.device) -> dict[str, Any]:
     """Further arguments of the optimizer: torch's AdamW updates all parameters in one kernel on a GPU if asked to.
 
     timm's LAMB has no such kernel; it works on lists of parameters by itself.

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from searchspace.backbones import build
 from searchspace.candidate import CAFORMER_PLACEMENT, Candidate
+from searchspace.static_keys import join_queries_and_values
 from trainers.recipes import Recipe
 
 import timm
@@ -189,11 +190,15 @@ def _read_safetensors(file: Path) -> dict[str, Tensor]:
     if file.suffix != ".safetensors":
         raise ValueError(f"weights from {file}, expected pretrained, or a .safetensors file")
     try:
-        return load(file.read_bytes())
+        tensors = load(file.read_bytes())
     except FileNotFoundError:
         raise FileNotFoundError(f"no weights at {file}, expected pretrained, or a .safetensors file") from None
     except SafetensorError as error:
         raise ValueError(f"{file} is no safetensors file: {str(error).splitlines()[0]}") from error
+    for name in list(tensors):
+        if name.endswith(".token_mixer.q.weight"):
+            join_queries_and_values(tensors, name.removesuffix("q.weight"))
+    return tensors
 
 
 def _candidate_beside(file: Path) -> str | None:

@@ -89,6 +89,14 @@ def test_registered_models_take_an_image_size():
     assert model.stages[1].blocks[0].token_mixer.grid == (48, 48)
 
 
+def test_dropout_acts_on_the_hidden_units_of_the_classifier():
+    model = build(Candidate.parse("caformer_micro-dwconv-dwconv-attn-attn"), 32, num_classes=3, drop_rate=0.5)
+    active = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Dropout) and module.p]
+    assert active == ["head.fc.head_drop"]
+    assert model.head.fc.head_drop.p == 0.5
+    assert build(BASE, num_classes=0, drop_rate=0.5, device=torch.device("meta")).num_classes == 0
+
+
 @pytest.mark.parametrize("attention", ["attn.h1.d16", "attn.h8.d16", "attn.h8"])
 def test_attention_of_any_inner_width_can_be_built(attention):
     model = build(Candidate.parse(f"caformer_micro-dwconv-{attention}-attn-attn"), 32, num_classes=3)

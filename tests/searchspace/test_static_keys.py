@@ -13,8 +13,9 @@ def by_the_equations(mixer, x):
     """Section 4: logits of every query and key, softmax over keys, times v, projected."""
     B, N, _ = x.shape
     h, d = mixer.num_heads, mixer.head_dim
-    q = (x if isinstance(mixer.q, torch.nn.Identity) else x @ mixer.q.weight.mT).view(B, N, h, d)
-    v = (x @ mixer.v.weight.mT).view(B, N, h, d)
+    q_weight, v_weight = mixer.qv.weight.chunk(2) if mixer.query else (None, mixer.v.weight)
+    q = (x if q_weight is None else x @ q_weight.mT).view(B, N, h, d)
+    v = (x @ v_weight.mT).view(B, N, h, d)
     if isinstance(mixer, SKA):
         logits = torch.einsum("bqhd,hkd->bhqk", q, mixer.key.reshape(h, N, d))
     else:
@@ -74,7 +75,7 @@ def test_equal_keys_give_the_mean_of_the_values(cls):
     for name in cls.per_key:
         torch.nn.init.zeros_(getattr(mixer, name))
     x = torch.randn(2, 6, 8)
-    mean = mixer.proj(mixer.v(x).mean(1, keepdim=True)).expand(2, 6, 8)
+    mean = mixer.proj(mixer.queries_and_values(x)[1].mean(1, keepdim=True)).expand(2, 6, 8)
     torch.testing.assert_close(mixer(x), mean)
 
 
@@ -136,6 +137,49 @@ def test_loading_at_the_same_size_changes_nothing():
     one, other = CSKA(8, 2, (3, 4)), CSKA(8, 2, (3, 4))
     other.load_state_dict(one.state_dict())
     assert torch.equal(one.weight, other.weight)
+
+
+@pytest.mark.parametrize("switches", [{}, {"kernel_size": 5, "bias": False}, {"head_dim": 3}], ids=str)
+def test_a_product_with_patches_is_the_convolution_of_each_image(switches):
+    """GPUs and exports take the product where a CPU takes the convolution of B * h groups."""
+    torch.manual_seed(0)
+    mixer = CSKA(12, 2, (4, 6), softmax=False, **switches).double()
+    images, heads, dim = 3, mixer.num_heads, mixer.head_dim
+    q_BDHW = torch.randn(images, heads * dim, 4, 6, dtype=torch.double, requires_grad=True)
+    area = mixer.kernel_size**2
+    kernel_BhdP = torch.randn(images, heads, dim, dim * area, dtype=torch.double, requires_grad=True)
+    by_product = mixer._convolve_patches(q_BDHW, kernel_BhdP)
+    by_convolution = F.conv2d(
+        q_BDHW.reshape(1, -1, 4, 6),
+        kernel_BhdP.view(-1, dim, mixer.kernel_size, mixer.kernel_size),
+        padding=mixer.kernel_size // 2,
+        groups=images * heads,
+    )
+    by_convolution = by_convolution.view(images, heads, dim, 24).mT
+    torch.testing.assert_close(by_product, by_convolution)
+    direction = torch.randn_like(by_product)
+    torch.testing.assert_close(
+        torch.autograd.grad(by_product, [q_BDHW, kernel_BhdP], direction),
+        torch.autograd.grad(by_convolution, [q_BDHW, kernel_BhdP], direction),
+    )
+
+
+@pytest.mark.parametrize("cls", [SKA, CSKA])
+def test_two_matrices_of_older_weights_are_joined(cls):
+    mixer, other = cls(8, 2, (3, 4)), cls(8, 2, (3, 4))
+    older = mixer.state_dict()
+    older["q.weight"], older["v.weight"] = older.pop("qv.weight").chunk(2)
+    other.load_state_dict(older)
+    x = torch.randn(2, 12, 8)
+    assert torch.equal(other(x), mixer(x))
+
+
+def test_one_matrix_is_drawn_as_two_in_a_row():
+    torch.manual_seed(0)
+    mixer = SKA(8, 2, (3, 4))
+    torch.manual_seed(0)
+    two = [torch.nn.Linear(8, 8, bias=False).weight for _ in range(2)]
+    assert torch.equal(mixer.qv.weight, torch.cat(two))
 
 
 def test_the_base_class_is_no_mixer():

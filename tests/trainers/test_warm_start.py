@@ -55,8 +55,8 @@ def test_the_same_candidate_shares_everything():
     assert torch.equal(model.eval()(images), source.eval()(images))
 
 
-CSKA = {"q.weight", "v.weight", "proj.weight", "weight", "bias"}
-SKA = {"q.weight", "v.weight", "proj.weight", "key"}
+CSKA = {"qv.weight", "proj.weight", "weight", "bias"}
+SKA = {"qv.weight", "proj.weight", "key"}
 ATTN = {"qkv.weight", "proj.weight"}
 DWCONV = {"pwconv1.weight", "act1.scale", "act1.bias", "dwconv.weight", "pwconv2.weight"}
 
@@ -92,6 +92,20 @@ def test_a_mixer_with_another_switch_is_new():
     new = load_shared_weights(model, candidate, weights)
     assert new == {f"stages.2.blocks.{block}.token_mixer.{name}" for block in (0, 1) for name in SKA}
     assert_shared("dwconv-cska.h4-ska.noscale-attn", model, weights, new)
+
+
+def test_a_file_in_which_q_and_v_are_two_matrices_is_shared_whole(tmp_path):
+    weights = weights_of("dwconv-ska-attn-attn")
+    older = dict(weights.tensors)
+    matrix = older.pop("stages.1.blocks.0.token_mixer.qv.weight")
+    for name, half in zip("qv", matrix.chunk(2), strict=True):
+        older[f"stages.1.blocks.0.token_mixer.{name}.weight"] = half.contiguous()
+    save_file(older, tmp_path / "older.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps({"origin": {"candidate": weights.candidate}}))
+    loaded = load_weights(str(tmp_path / "older.safetensors"), "caformer_micro")
+    candidate, model = micro("dwconv-ska-attn-attn")
+    assert load_shared_weights(model, candidate, loaded) == set()
+    assert torch.equal(model.stages[1].blocks[0].token_mixer.qv.weight, matrix)
 
 
 def test_static_keys_of_another_image_size_are_resized():
