@@ -10,7 +10,8 @@ from trainers.data.dataset import ImageDataset
 from trainers.data.digits import load_digits
 from trainers.data.hugging_face import open_hugging_face
 from trainers.data.in_memory import InMemoryDataset
-from trainers.data.parquet import load_parquet
+from trainers.data.parquet import load_parquet, open_parquet
+from trainers.data.parquet_files import ParquetFiles
 from trainers.data.streamed import StreamedDataset
 from trainers.data.torchvision_sets import load_torchvision
 from trainers.data.webdataset import open_shards
@@ -36,15 +37,16 @@ def load_in_memory(source: str, img_size: int) -> InMemoryDataset:
     folder = _expand_user(source)
     if not folder.is_dir():
         raise FileNotFoundError(f"no data at {source}, expected digits, a folder, or torch/<name>:<root>")
-    if (folder / "train.parquet").exists():
-        return load_parquet(folder, img_size)
+    parquet = ParquetFiles.find(folder)
+    if parquet is not None:
+        return load_parquet(parquet, folder.resolve().name, img_size)
     if (folder / "train").is_dir():
         return load_class_folders(folder, img_size)
     raise FileNotFoundError(f"{folder} has neither train.parquet nor a train/ folder")
 
 
 def open_streamed(source: str) -> StreamedDataset:
-    """List the images of a folder (class folders or WebDataset shards) or of `hfds/<name>:<folder>`.
+    """List the images of a folder (class folders, WebDataset shards or Parquet) or of `hfds/<name>:<folder>`.
 
     ValueError or OSError says what is missing.
     """
@@ -55,9 +57,12 @@ def open_streamed(source: str) -> StreamedDataset:
         raise FileNotFoundError(f"no data at {source}, expected a folder with train/ and val/, or hfds/<name>:<folder>")
     if any(folder.glob("*.tar")):
         return open_shards(folder)
-    if not (folder / "train").is_dir():
-        raise FileNotFoundError(f"{folder} has neither a train/ folder of class folders nor .tar shards")
-    return open_class_folders(folder.resolve())
+    if (folder / "train").is_dir():
+        return open_class_folders(folder.resolve())
+    parquet = ParquetFiles.find(folder.resolve())
+    if parquet is not None:
+        return open_parquet(parquet, folder.resolve().name)
+    raise FileNotFoundError(f"{folder} has neither a train/ folder of class folders nor .tar shards nor train.parquet")
 
 
 def _expand_user(source: str) -> Path:

@@ -1,9 +1,15 @@
-"""Images in Parquet files `train.parquet` and `test.parquet` (or `val.parquet`), as Hugging Face lays them out."""
+"""Images in Parquet files, as `train.parquet` and `test.parquet` or as on the Hugging Face hub: in memory or streamed.
+
+A streamed image is read alone, through an index of where each image's bytes lie. pyarrow would read a whole row group
+for each image.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -12,82 +18,198 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from trainers.data.dataset import Array, numbered_classes
-from trainers.data.decoding import decode_image, stack_squares
+from trainers.data.decoding import ImageReadError, decode_image, stack_squares
 from trainers.data.in_memory import DecodedSplit, InMemoryDataset
-from trainers.data.splits import find_test_split
+from trainers.data.parquet_files import (
+    IMAGE_COLUMNS,
+    ParquetFiles,
+    class_names,
+    column_name,
+    open_file,
+    read_column,
+    read_labels,
+)
+from trainers.data.parquet_pages import CODECS, ColumnChunk, Location, locate_values
+from trainers.data.snappy_blocks import with_length
+from trainers.data.streamed import ImageReader, StreamedDataset, list_in_threads
 
-LABEL_COLUMNS = ("label", "labels", "fine_label")
+MAX_CACHED_BYTES = 2**25  # of a decompressed page; a process keeps up to four
 
 
-def load_parquet(folder: Path, img_size: int) -> InMemoryDataset:
-    """Every image of both files, decoded. ValueError names the file, and the row if it is one, that is not valid."""
-    train_file = folder / "train.parquet"
-    test_file = find_test_split(folder, ".parquet")
-    train_table = _read_table(train_file)
-    train = _decode_split(train_table, train_file, img_size)
-    test_table = _read_table(test_file)
-    test = _decode_split(test_table, test_file, img_size)
-    classes = _class_names(train_table) or _class_names(test_table) or numbered_classes(train.labels)
-    return InMemoryDataset.of_splits(folder.resolve().name, classes, train=train, test=test)
+@dataclass(frozen=True, eq=False)
+class ParquetReader(ImageReader):
+    """Images as values of a column of bytes.
+
+    `locations` (n, 7): each one's file (its index) and the fields of its `Location`. `first_rows`: of the files.
+    """
+
+    files: tuple[str, ...]
+    locations: Array
+    first_rows: Array
+
+    def read(self, index: int) -> Image.Image:
+        number, *fields = self.locations[index].tolist()
+        location = Location(*fields)
+        description = self.describe(index)
+        try:
+            content = _read_value(self.files[number], location)
+        except OSError as error:
+            raise ImageReadError.of(error, description) from error
+        if len(content) < location.size:
+            raise ImageReadError(f"{description} cannot be read: the file is shorter than it was")
+        return decode_image(content, description).convert("RGB")
+
+    def describe(self, index: int) -> str:
+        number = int(self.locations[index][0])
+        return f"{self.files[number]}: row {index - int(self.first_rows[number])}"
 
 
-def _read_table(file: Path) -> pa.Table:
+def load_parquet(files: ParquetFiles, name: str, img_size: int) -> InMemoryDataset:
+    """Every image of these files, decoded. ValueError names the file, and the row if it is one, that is not valid."""
+    train = _decode_split(files.train, img_size)
+    test = _decode_split(files.test, img_size)
+    return InMemoryDataset.of_splits(name, _classes(files, train.labels), train=train, test=test)
+
+
+def open_parquet(files: ParquetFiles, name: str) -> StreamedDataset:
+    """The images of these files, located but not decoded. ValueError names the file that is not valid."""
+    train_images, train_labels = _index_split(files.train)
+    test_images, test_labels = _index_split(files.test)
+    classes = _classes(files, train_labels)
+    digest = hashlib.blake2b(repr(classes).encode(), digest_size=4)
+    for paths, labels in ((files.train, train_labels), (files.test, test_labels)):
+        names_and_sizes = [(path.name, path.stat().st_size) for path in paths]
+        digest.update(repr(names_and_sizes).encode())
+        digest.update(labels.tobytes())
+    return StreamedDataset(
+        name=name,
+        classes=classes,
+        train_images=train_images,
+        train_labels=train_labels,
+        test_images=test_images,
+        test_labels=test_labels,
+        listing_fingerprint=digest.hexdigest(),
+    )
+
+
+def _classes(files: ParquetFiles, train_labels: Array) -> tuple[str, ...]:
+    for file in (files.train[0], files.test[0]):
+        names = class_names(open_file(file))
+        if names:
+            return names
+    return numbered_classes(train_labels)
+
+
+def _decode_split(files: Sequence[Path], img_size: int) -> DecodedSplit:
+    labels = [read_labels(open_file(file), file) for file in files]
+    images = (image for file in files for image in _decode_file(file))
+    return DecodedSplit(stack_squares(images, img_size), np.concatenate(labels))
+
+
+def _decode_file(file: Path) -> Iterator[Image.Image]:
+    cells = read_column(open_file(file), file, IMAGE_COLUMNS)
+    for row, cell in enumerate(cells):
+        content = cell.as_py()
+        if isinstance(content, dict):
+            content = content.get("bytes")
+        if not isinstance(content, bytes):
+            raise ValueError(f"{file}: row {row} holds no image bytes")
+        yield decode_image(content, f"{file}: row {row}")
+
+
+def _index_split(files: Sequence[Path]) -> tuple[ParquetReader, Array]:
+    """A reader of all images in these files, and their labels (n,) as int64."""
+    locations = []
+    labels = []
+    first_rows = [0]
+    for number, (locations_of_file, labels_of_file) in enumerate(list_in_threads(_index_file, files, threads=4)):
+        numbers = np.full((len(labels_of_file), 1), number)
+        locations.append(np.hstack([numbers, locations_of_file]))
+        labels.append(labels_of_file)
+        first_rows.append(first_rows[-1] + len(labels_of_file))
+    reader = ParquetReader(
+        files=tuple(str(file) for file in files),
+        locations=np.vstack(locations),
+        first_rows=np.array(first_rows[:-1]),
+    )
+    return reader, np.concatenate(labels)
+
+
+def _index_file(file: Path) -> tuple[Array, Array]:
+    """The locations (n, 6) of a file's images, and their labels (n,)."""
+    opened = open_file(file)
+    labels = read_labels(opened, file)
+    column = _image_column(opened, file)
+    locations: list[tuple[int, ...]] = []
+    with file.open("rb") as stream:
+        for group in range(opened.num_row_groups):
+            chunk = _column_chunk(opened, group, column)
+            if chunk.codec not in CODECS:
+                raise ValueError(f"{file}: images compressed by {chunk.codec}, expected {', '.join(CODECS)}")
+            stream.seek(chunk.offset)
+            try:
+                found = locate_values(stream.read(chunk.size), chunk)
+            except ValueError as error:
+                raise ValueError(f"{file}: row group {group}: {error}") from error
+            locations.extend(astuple(location) for location in found)
+    if len(locations) != len(labels):
+        raise ValueError(f"{file} has {len(locations)} images, but {len(labels)} labels")
+    return np.array(locations, np.int64), labels
+
+
+def _image_column(opened: pq.ParquetFile, file: Path) -> int:
+    """The index of the column of the images' bytes. ValueError if there is none."""
+    name = column_name(opened, file, IMAGE_COLUMNS)
+    for index in range(len(opened.schema)):
+        column = opened.schema.column(index)
+        is_bytes = column.physical_type == "BYTE_ARRAY" and column.logical_type.type != "STRING"
+        if is_bytes and column.max_repetition_level == 0 and column.path in (name, f"{name}.bytes"):
+            return index
+    raise ValueError(f"{file}: column {name} holds no image bytes")
+
+
+def _column_chunk(opened: pq.ParquetFile, group: int, column: int) -> ColumnChunk:
+    metadata = opened.metadata.row_group(group).column(column)
+    offset = metadata.data_page_offset
+    if metadata.has_dictionary_page:
+        offset = min(offset, metadata.dictionary_page_offset)
+    return ColumnChunk(
+        offset=offset,
+        size=metadata.total_compressed_size,
+        full_size=metadata.total_uncompressed_size,
+        num_values=metadata.num_values,
+        codec=metadata.compression,
+        max_level=opened.schema.column(column).max_definition_level,
+    )
+
+
+def _read_value(file: str, location: Location) -> bytes:
+    """The bytes of an image, or fewer if the file ends before them."""
+    codec = CODECS[location.codec]
+    if codec in ("UNCOMPRESSED", "SNAPPY"):
+        stored = _read_bytes(file, location.offset, location.stored)
+        if codec == "UNCOMPRESSED":
+            return stored
+        full = _decompress(with_length(stored, location.full), location.full, codec)
+    else:
+        read_page = _read_page if location.full <= MAX_CACHED_BYTES else _read_page.__wrapped__
+        full = read_page(file, location.offset, location.stored, location.full, codec)
+    return full[location.skip : location.skip + location.size]
+
+
+def _read_bytes(file: str, offset: int, size: int) -> bytes:
+    with open(file, "rb") as stream:
+        stream.seek(offset)
+        return stream.read(size)
+
+
+@lru_cache(maxsize=4)  # in each process, for data sets of few pages
+def _read_page(file: str, offset: int, stored: int, full: int, codec: str) -> bytes:
+    return _decompress(_read_bytes(file, offset, stored), full, codec)
+
+
+def _decompress(content: bytes, full: int, codec: str) -> bytes:
     try:
-        return pq.read_table(file)
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"{file} is not a readable Parquet file: {reason}") from error
-
-
-def _decode_split(table: pa.Table, file: Path, img_size: int) -> DecodedSplit:
-    cells = _column(table, ("image", "img"), file)
-    labels = _labels(table, file)
-    images = (_decode_cell(cell, f"{file}: row {row}") for row, cell in enumerate(cells))
-    return DecodedSplit(stack_squares(images, img_size), labels)
-
-
-def _labels(table: pa.Table, file: Path) -> Array:
-    """(n,) int64. ValueError if a label is not a whole number, or so high that it is no class (an identifier, say)."""
-    labels = _column(table, LABEL_COLUMNS, file)
-    for label in labels:
-        is_class = isinstance(label, int) and 0 <= label < 100_000
-        if not is_class:
-            raise ValueError(f"{file}: label {label!r}, expected whole numbers from 0 to below 100000")
-    return np.array(labels, np.int64)
-
-
-def _column(table: pa.Table, names: Sequence[str], file: Path) -> list:
-    """The values of the first of these columns that the table has. ValueError if it has none, or a value is missing."""
-    for name in names:
-        if name not in table.column_names:
-            continue
-        values = table[name].to_pylist()
-        if None in values:
-            row = values.index(None)
-            raise ValueError(f"{file}: row {row} has no {name}")
-        return values
-    found = ", ".join(table.column_names)
-    expected = ", ".join(names)
-    raise ValueError(f"{file} has columns {found}, expected one of {expected}")
-
-
-def _decode_cell(cell: object, description: str) -> Image.Image:
-    content = cell
-    if isinstance(cell, dict):
-        content = cell.get("bytes")
-    if not isinstance(content, bytes):
-        raise ValueError(f"{description} holds no image bytes")
-    return decode_image(content, description)
-
-
-def _class_names(table: pa.Table) -> list[str]:
-    """Class names from the metadata that Hugging Face's `datasets` writes; none if there are no such metadata."""
-    try:
-        metadata = json.loads(table.schema.metadata[b"huggingface"])
-        features = metadata["info"]["features"]
-        for column in LABEL_COLUMNS:
-            if column in features:
-                return list(features[column]["names"])
-    except (TypeError, KeyError, ValueError):
-        pass
-    return []
+        return pa.decompress(content, full, codec=codec.lower(), asbytes=True)
+    except pa.ArrowException as error:
+        raise OSError(f"it is not what it was: {error}") from error

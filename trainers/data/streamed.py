@@ -53,7 +53,7 @@ class StreamedDataset(ImageDataset):
         return self.listing_fingerprint
 
 
-def list_in_threads(list_one: Callable[[Item], Listed], items: Iterable[Item]) -> list[Listed]:
+def list_in_threads(list_one: Callable[[Item], Listed], items: Iterable[Item], threads: int = 16) -> list[Listed]:
     """`list_one` of each folder or file, in order. File systems on a network answer many requests at a time."""
-    with ThreadPoolExecutor(max_workers=16) as pool:
+    with ThreadPoolExecutor(max_workers=threads) as pool:
         return list(pool.map(list_one, items))
