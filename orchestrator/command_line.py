@@ -49,7 +49,7 @@ def _add_search_options(parser: argparse.ArgumentParser) -> None:
     add("--stopping", choices=RULE_NAMES, default="asha", help="rule that promotes trials at rungs (%(default)s)")
     add("--race", type=float, metavar="P", help="find the best candidate at this confidence, such as 0.95")
     add("--budget", metavar="AMOUNT", help="end the search after, for example, 12h, 300epochs or 40trials")
-    add("--stop-published", action="store_true", help="let rungs pause published candidates too")
+    add("--keep-published", action="store_true", help="train published rows to the end, also those that will lose")
 
 
 def _add_machine_options(parser: argparse.ArgumentParser) -> None:

@@ -95,7 +95,7 @@ def make_search_options(args: argparse.Namespace, epochs_per_trial: int) -> Sear
         proposals=args.trials,
         sampler=args.sampler,
         stopping=args.stopping,
-        stop_published=args.stop_published,
+        keep_published=args.keep_published,
         cost=cost or None,
         race=args.race,
         budget=budget,

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from results.records import ENDED, TrialRecord
 from results.settings import PublishedRow, StudySettings
+from results.statistics.significance import MARGIN
 from results.store import Study
 from schedulers.budget import Budget
+from schedulers.futility import Futility
 from searchspace import user_space
 from searchspace.candidate import Candidate
 from searchspace.spaces import SearchSpace
@@ -29,7 +31,7 @@ class SearchOptions:
     proposals: int = 0  # candidates that the sampler proposes, beyond those that are always trained
     sampler: str = "gp"
     stopping: str = "asha"
-    stop_published: bool = False
+    keep_published: bool = False
     cost: str | None = None  # "flops" or "params": search for the Pareto front of top-1 and this cost
     race: float | None = None  # confidence at which the best candidate counts as found
     budget: Budget | None = None
@@ -88,11 +90,45 @@ class StudyPlan:
             return []
         return self.recipe.rungs
 
+    def judged_rows(self) -> dict[str, str]:
+        """The published candidates that may be stopped for futility, each with its baseline.
+
+        None with --keep-published or without rungs. A baseline is never stopped, nor is a row that is compared with
+        several baselines, or with one that is not trained.
+        """
+        if self.options.keep_published or not self.rungs():
+            return {}
+        trained = {str(candidate) for candidate in self.candidates}
+        baselines: dict[str, set[str]] = {}
+        for row in self.space.published_rows():
+            baselines.setdefault(str(row.candidate), set()).add(str(row.baseline))
+        all_baselines = set().union({str(self.space.baseline_candidate)}, *baselines.values())
+        judged = {}
+        for candidate, its_baselines in baselines.items():
+            if candidate in trained - all_baselines and len(its_baselines) == 1 and its_baselines <= trained:
+                judged[candidate] = next(iter(its_baselines))
+        return judged
+
+    def futility(self) -> Futility:
+        """The rule that stops published rows."""
+        return Futility(
+            baselines=self.judged_rows(),
+            rungs=self.rungs(),
+            start=self.recipe.rung_start,
+            budget=self.recipe.budget,
+            margin=MARGIN,
+        )
+
     def exempt_candidates(self) -> set[str]:
-        """The candidates that no rung pauses: those that are always trained, unless --stop-published is given."""
-        if self.options.stop_published:
-            return set()
-        return {str(candidate) for candidate in self.candidates}
+        """The candidates that no rung pauses: those that are always trained and not judged for futility."""
+        return {str(candidate) for candidate in self.candidates} - self.judged_rows().keys()
+
+    def pauses(self, candidate: str) -> list[int]:
+        """The epochs at which trials of a candidate pause."""
+        if candidate in self.exempt_candidates():
+            return []
+        futility = self.futility()
+        return futility.pauses() if candidate in futility.baselines else self.rungs()
 
     def input_shape(self) -> tuple[int, int, int]:
         """Image side in pixels, channels, and number of classes."""
@@ -141,6 +177,7 @@ class StudyPlan:
         """The study's trials in the order in which they began.
 
         A trial that failed or that lacks epoch rows is returned as running, with the epochs it has: it needs training.
+        So is one that was stopped, with --keep-published.
         """
         epochs = self.study.epochs().groupby("key")["epoch"].apply(list)
         records = self.study.records(TrialRecord)
@@ -149,7 +186,8 @@ class StudyPlan:
         for record in records:
             recorded_epochs = epochs.get(record.key, [])
             complete = recorded_epochs == list(range(1, record.epoch + 1))
-            if needs_training(record) or not complete:
+            is_resumed = record.status == "stopped" and self.options.keep_published
+            if needs_training(record) or is_resumed or not complete:
                 record = replace(record, status="running", epoch=len(recorded_epochs), commit=commit(), code=code())
             known.append(record)
         return known
@@ -165,10 +203,12 @@ class StudyPlan:
             return list(known.values())
         trials = []
         candidates = self._requested_candidates(known.values())
+        stopped = {record.candidate for record in known.values() if record.status == "stopped"}
         for seed in range(self.seeds):
             for candidate in candidates:
                 trial = self.trial(candidate, seed)
-                trials.append(known.get(trial.key, trial))
+                if trial.key in known or str(candidate) not in stopped:  # a stopped row gets no further seeds
+                    trials.append(known.get(trial.key, trial))
         return trials
 
     def _requested_candidates(self, known: Iterable[TrialRecord]) -> list[Candidate]:

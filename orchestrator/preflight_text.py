@@ -12,7 +12,7 @@ def describe(estimate: StudyEstimate, plan: StudyPlan) -> list[str]:
     """The estimate in a few lines: counts, time, loading of streamed images, disk, and the resolvable difference."""
     if plan.options.race:
         return [_describe_race(estimate, plan)]
-    lines = [_describe_counts(estimate, plan), _describe_time(estimate)]
+    lines = [_describe_counts(estimate, plan), *_describe_futility(plan), _describe_time(estimate)]
     if estimate.loader:
         lines.append(estimate.loader.summary(estimate.fastest_speed * estimate.ranks))
     lines.append(describe_disk(estimate.disk_bytes, plan.study.folder, estimate.free_bytes))
@@ -26,6 +26,19 @@ def _describe_counts(estimate: StudyEstimate, plan: StudyPlan) -> str:
         f"{estimate.num_candidates} candidates x {estimate.num_seeds} seeds = {estimate.num_requested} trials, "
         f"{estimate.num_pending} to train, at most {plan.recipe.budget} epochs each, rungs at {rungs}"
     )
+
+
+def _describe_futility(plan: StudyPlan) -> list[str]:
+    """A line if published rows may be stopped, otherwise none."""
+    futility = plan.futility()
+    pauses = ", ".join(str(epoch) for epoch in futility.pauses())
+    if not futility.baselines or not pauses:
+        return []
+    rows = "row" if len(futility.baselines) == 1 else "rows"
+    return [
+        f"{len(futility.baselines)} published {rows} may be stopped at epochs {pauses} if almost certain to lose "
+        "against the baseline (--keep-published trains them to the end)"
+    ]
 
 
 def _describe_time(estimate: StudyEstimate) -> str:

@@ -9,6 +9,7 @@ from typing import cast
 import numpy as np
 
 from orchestrator.plan import StudyPlan
+from orchestrator.trial_rows import stopped_row
 from results.recorder import Recorder
 from results.records import TrialRecord
 from schedulers.budget import BudgetAccount
@@ -41,6 +42,7 @@ class TrialQueue:
 
         None if no trial can start now: one that runs may have to end first, or there is nothing left to train.
         """
+        self._stop_futile_trials()
         job = self.search.next_job(self.trials(), self.running)
         if job is None:
             return None
@@ -55,8 +57,15 @@ class TrialQueue:
         del self.running[TrialName(record.candidate, record.seed)]
 
     def has_work(self) -> bool:
-        """Whether a trial could start if none were running."""
+        """Whether a trial could start if none were running. What must not go on is stopped first."""
+        self._stop_futile_trials()
         return self.search.next_job(self.trials(), {}) is not None
+
+    def _stop_futile_trials(self) -> None:
+        """Write down which paused trials must not go on, and why."""
+        for name, forecast in self.search.stops(self.trials()).items():
+            record = self.plan.trial(Candidate.parse(name.candidate), name.seed)
+            self.recorder.on_stop(stopped_row(self.recorder.records[record.key], forecast))
 
     def outcome(self) -> str:
         """The search's result in one line; empty if it simply ran all trials asked for."""
@@ -89,7 +98,7 @@ def settle_interrupted_trials(plan: StudyPlan) -> list[TrialRecord]:
             curve = recorder.curves[record.key]
             if curve and not math.isfinite(curve[-1]):
                 recorder.on_end(record.key, "diverged")
-            elif record.epoch in plan.rungs() and record.candidate not in plan.exempt_candidates():
+            elif record.epoch in plan.pauses(record.candidate):
                 recorder.on_end(record.key, "paused")
     return list(recorder.records.values())
 
@@ -104,14 +113,17 @@ def make_search(plan: StudyPlan) -> Search:
     if options.race:
         return RaceSearch(pool, Race(options.race), plan.recipe.budget, account)
     rung_epochs = (*plan.rungs(), plan.recipe.budget)
+    futility = plan.futility()
+    always_trained = [str(candidate) for candidate in plan.candidates]
     return RungSearch(
         pool=pool,
         sampler=make_sampler(options.sampler, seed=0),
-        rungs=RULES[options.stopping](rung_epochs, plan.recipe.rung_factor, costs),
-        required=[str(candidate) for candidate in plan.candidates],
+        rungs=RULES[options.stopping](rung_epochs, plan.recipe.rung_factor, plan.recipe.rung_start, costs),
+        required=sorted(always_trained, key=lambda name: name in futility.baselines),  # baselines first
         proposals=options.proposals,
         seeds=plan.seeds,
         exempt=plan.exempt_candidates(),
+        futility=futility,
         account=account,
     )
 

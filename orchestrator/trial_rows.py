@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from results.records import EpochRecord, TrialRecord
+from schedulers.forecast import Forecast
 from trainers.trial_task import EpochMetrics, Failure, TrialReport, TrialTask
 
 
@@ -30,6 +31,25 @@ def trial_row(record: TrialRecord, report: TrialReport) -> TrialRecord:
     changes["top1"] = _finite(report.last.top1)
     changes["seconds"] = report.seconds
     return replace(record, **changes)
+
+
+def stopped_row(record: TrialRecord, forecast: Forecast) -> TrialRecord:
+    """`record`, paused at a rung, as stopped for futility with the evidence."""
+    because = (
+        f"at epoch {record.epoch} it was forecast to end {forecast.difference:+.1f} points "
+        f"[{forecast.low:+.1f}, {forecast.high:+.1f}] from {forecast.baseline}, and with probability "
+        f"{forecast.p_worse:.3f} worse than it by more than the margin ({forecast.seeds} against "
+        f"{forecast.baseline_seeds} seeds)"
+    )
+    return replace(
+        record,
+        status="stopped",
+        stopped_because=because,
+        forecast=forecast.difference,
+        forecast_low=forecast.low,
+        forecast_high=forecast.high,
+        forecast_p_worse=forecast.p_worse,
+    )
 
 
 def epoch_rows(record: TrialRecord, report: TrialReport) -> list[EpochRecord]:

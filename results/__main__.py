@@ -34,7 +34,7 @@ def _report(arguments: list[str]) -> int:
         if args.margin is not None and not 0 < args.margin <= 100:
             raise ValueError(f"--margin {args.margin:g}, expected more than 0 and at most 100")
         from results.report.write_report import write_report
-        from results.statistics.comparison import MARGIN
+        from results.statistics.significance import MARGIN
 
         study = Study(args.study, args.results)
         if args.publish:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from results.progress import Progress
-from results.records import ENDED, EpochRecord, TrialRecord
+from results.records import ENDED, EpochRecord, TrialRecord, without_forecast
 from results.report.updater import ReportUpdater
 from results.store import Study
 
@@ -55,7 +55,7 @@ class Recorder:
 
     def on_start(self, key: str) -> None:
         """The trial has a process."""
-        record = self.records[key]
+        record = without_forecast(self.records[key])
         self._write(replace(record, status="running", error=None))
 
     def on_report(self, record: TrialRecord, epochs: Sequence[EpochRecord], note: str | None = None) -> None:
@@ -79,6 +79,11 @@ class Recorder:
         """The trial has ended as `done`, `paused`, `stopped` or `diverged`."""
         record = self.records[key]
         self._write(replace(record, status=status))
+
+    def on_stop(self, record: TrialRecord) -> None:
+        """A paused trial will not go on; `record` is its new row, with the reason."""
+        self._write(record)
+        self._print(record, f"stopped: {record.stopped_because}")
 
     def on_failure(self, key: str, message: str, traceback: str = "") -> None:
         """The trial failed: `message` (one line) goes into its row, the traceback into the study's `errors/`."""

@@ -5,7 +5,7 @@ A field's note (unit, meaning) is stored in the schema, so that every file expla
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -51,6 +51,11 @@ class TrialRecord:
     ranks: Annotated[int | None, "processes that trained together, each on a GPU"] = None
     micro_batch: Annotated[int | None, "images of a forward pass on a rank, halved until it fits into memory"] = None
     accumulation: Annotated[int | None, "forward passes per optimizer step"] = None
+    stopped_because: Annotated[str | None, "of a trial stopped for futility, one line"] = None
+    forecast: Annotated[float | None, "its row's difference to the baseline at the end, percentage points"] = None
+    forecast_low: Annotated[float | None, "lower end of the forecast's 95 % interval"] = None
+    forecast_high: Annotated[float | None, "upper end of the forecast's 95 % interval"] = None
+    forecast_p_worse: Annotated[float | None, "probability that the row ends worse by more than the margin"] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +92,18 @@ class CostRecord:
 
 Record = TrialRecord | EpochRecord | CostRecord
 TABLES: dict[str, type[Record]] = {"trials": TrialRecord, "epochs": EpochRecord, "costs": CostRecord}
+
+
+def without_forecast(record: TrialRecord) -> TrialRecord:
+    """`record` as one that was not stopped for futility."""
+    return replace(
+        record,
+        stopped_because=None,
+        forecast=None,
+        forecast_low=None,
+        forecast_high=None,
+        forecast_p_worse=None,
+    )
 
 
 def schema(record: type[Record]) -> pa.Schema:

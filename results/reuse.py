@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from results.records import ENDED, EpochRecord, TrialRecord
+from results.records import ENDED, EpochRecord, TrialRecord, without_forecast
 from results.settings import is_study_name
 from results.store import Study
 from storage.folder import Folder
@@ -76,9 +76,14 @@ def _is_trained_alike(record: TrialRecord, other: TrialRecord) -> bool:
 
 
 def _import(study: Study, other: Study, match: _Match, number: int) -> None:
-    """Write the trial's row last: without it, a copy that was interrupted is made again."""
+    """Write the trial's row last: without it, a copy that was interrupted is made again.
+
+    A trial that the other study stopped was judged by that study's baseline; here it is paused, to be judged again.
+    """
+    status = "paused" if match.record.status == "stopped" else match.record.status
     row = replace(
-        match.record,
+        without_forecast(match.record),
+        status=status,
         study=match.replaced.study,
         space=match.replaced.space,
         published=match.replaced.published,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from schedulers.budget import BudgetAccount
 from schedulers.encoded_space import CandidatePool
+from schedulers.forecast import Forecast
 from schedulers.racing import Race
 from schedulers.search import ActiveJobs, Job, TrialName, Trials
 
@@ -34,6 +35,10 @@ class RaceSearch:
         job = Job(name.candidate, name.seed, until=self.epochs)
         self._out_of_budget = not self.account.allows(job, trials, active_jobs)
         return None if self._out_of_budget else job
+
+    def stops(self, trials: Trials) -> dict[TrialName, Forecast]:
+        """See Search. A race has no rungs, so nothing is stopped."""
+        return {}
 
     def outcome(self, trials: Trials) -> str:
         """See Search. Names the leader, its confidence, and whether the race is decided or why it is not."""

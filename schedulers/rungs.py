@@ -26,12 +26,14 @@ MIN_SAMPLES = 3  # fewer trials or degrees of freedom give no usable median, slo
 class Rungs:
     """The base of all stopping rules. By itself it is the rule "none": trials run to the budget without a pause.
 
-    `levels` are the epochs of the rungs, ascending, and last the budget. With `costs` (by candidate, lower is better) a
-    rung ranks trials by Pareto layers of top-1 and cost instead of top-1 alone.
+    `levels` are the epochs of the rungs, ascending, and last the budget. No rung compares the first `start` epochs,
+    the warm-up. With `costs` (by candidate, lower is better) a rung ranks trials by Pareto layers of top-1 and cost
+    instead of top-1 alone.
     """
 
     levels: tuple[int, ...]
     reduction_factor: int = 3
+    start: int = 0
     costs: Mapping[str, float] = field(default_factory=dict)
 
     def first_pause(self) -> int:
@@ -66,9 +68,9 @@ class Rungs:
         return next(name for name in ranking if name in paused)
 
     def previous_level(self, level: int) -> int:
-        """The epoch of the rung below a level, or 0."""
+        """The epoch of the rung below a level; below the first rung, the last epoch that no rung compares."""
         below = [other for other in self.levels if other < level]
-        return max(below, default=0)
+        return max(below, default=self.start)
 
     def scores_at(self, curves: Curves, level: int) -> dict[TrialName, float]:
         """What a rung compares, in percent: the mean top-1 since the rung before; at the budget, the last epoch's.

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
+from schedulers.forecast import Forecast
+
 TrialStatus = Literal["running", "paused", "done", "stopped", "diverged", "failed"]
 
 
@@ -24,7 +26,7 @@ class TrialName(NamedTuple):
 class TrialState:
     """What a search knows of one trial."""
 
-    status: TrialStatus = "running"  # "paused" at a rung, so it may be promoted; "stopped": it will not go on
+    status: TrialStatus = "running"  # "paused" at a rung, so it may be promoted; "stopped": it was found futile there
     top1: tuple[float, ...] = ()  # validation top-1 in percent, by epoch
     imported_epochs: int = 0  # of these epochs, how many another study trained
 
@@ -56,6 +58,10 @@ class Search(Protocol):
 
         None means that nothing can start until an active job ends or, without active jobs, that the search is over.
         """
+        ...
+
+    def stops(self, trials: Trials) -> Mapping[TrialName, Forecast]:
+        """The paused trials that must not go on, and why. They get the status `stopped` before the next `next_job`."""
         ...
 
     def outcome(self, trials: Trials) -> str:

@@ -49,8 +49,8 @@ class Recipe:
     init: str | None = None  # name and fingerprint of the weights that training begins with; None: random weights
     mixers_first: int = 0  # epochs at the start that train only the parameters which those weights lack
     val_fraction: float = 0.1  # fraction of the training images held out; every decision of a search is taken on them
-    first_rung: int = 1  # epochs
-    rung_factor: int = 3  # one of so many trials is promoted at a rung; also the ratio between consecutive rungs
+    first_rung: int = 1  # epochs from `rung_start` to the first rung
+    rung_factor: int = 3  # one of so many trials is promoted at a rung; the epochs since `rung_start` grow by it
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "img_size", "first_rung"):
@@ -66,13 +66,18 @@ class Recipe:
         return self.stop_epoch or self.epochs + self.cooldown_epochs
 
     @property
+    def rung_start(self) -> int:
+        """Epochs at the start that no rung compares: the warm-up, and those that train the new parameters alone."""
+        return max(self.warmup_epochs, self.mixers_first)
+
+    @property
     def rungs(self) -> list[int]:
         """Epochs below the budget at which trials are compared and the weak ones pause."""
         rungs = []
-        rung = self.first_rung
-        while rung < self.budget:
-            rungs.append(rung)
-            rung *= self.rung_factor
+        compared_epochs = self.first_rung
+        while self.rung_start + compared_epochs < self.budget:
+            rungs.append(self.rung_start + compared_epochs)
+            compared_epochs *= self.rung_factor
         return rungs
 
     @property
@@ -215,7 +220,7 @@ IMAGENET = Recipe(
     random_erasing=0.25,
     hflip=True,
     val_fraction=0.02,
-    first_rung=20,  # the end of the warm-up
+    first_rung=10,  # rungs at epochs 30, 50 and 110
 )
 
 # Source: Tables 4 and 5 and Figure 3 of the paper: IMAGENET stopped at epoch 160 of its 310 (section 6.3).

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
 from results.report import paper
+from results.report.typeset import spell
 from results.settings import StudySettings
-from results.statistics.significance import ALPHA
+from results.statistics.significance import ALPHA, MARGIN
 
 
 def title(study: str, settings: StudySettings) -> str:
@@ -21,7 +23,7 @@ def table_title(table: str) -> str:
     return f"{table}: {paper.TITLES.get(table, 'not in the paper')}"
 
 
-def table_caption(table: str, settings: StudySettings, device: str) -> str:
+def table_caption(table: str, settings: StudySettings, device: str, *, has_stopped_rows: bool = False) -> str:
     """How the numbers of a table were obtained; `device` is what inference speed was measured on, or empty."""
     weights = ""
     if settings.init:
@@ -32,7 +34,23 @@ def table_caption(table: str, settings: StudySettings, device: str) -> str:
         f"deviation over finished seeds; images/s: inference on {device or 'no device yet'}. "
         f"{paper.REMARKS.get(table, '')}"
     )
+    if has_stopped_rows:
+        caption = f"{caption.rstrip()} {_STOPPED}"
     return caption.rstrip()
+
+
+# How to read a row that was stopped for futility; the last sentence of its table's caption.
+_STOPPED = (
+    "Stopped: at that epoch the row was forecast to lose, so it has no final accuracy. Its difference is a forecast "
+    f"with a 95 % interval, P(worse) the probability of ending more than {MARGIN:g} points below the baseline."
+)
+
+
+def left_out(stopped: Sequence[str]) -> str:
+    """A sentence about the stopped placements that a figure of final accuracies lacks; empty without any."""
+    if not stopped:
+        return ""
+    return f" Left out, because they were stopped early: {', '.join(map(spell, stopped))}."
 
 
 def legend(margin: float) -> str:
@@ -47,22 +65,22 @@ def legend(margin: float) -> str:
     )
 
 
-def head_counts_caption(trends: pd.DataFrame) -> str:
-    """The caption of the figure about head counts, with the slope of each series."""
+def head_counts_caption(trends: pd.DataFrame, stopped: Sequence[str] = ()) -> str:
+    """The caption of the figure about head counts, with the slope of each series; `stopped` placements are left out."""
     slopes = "; ".join(f"{trend.series}: {_slope(trend)}" for trend in trends.itertuples())
     return (
         "Mean test top-1 with its 95 % t-interval, and inference speed. Change of test top-1 for each doubling of the "
-        f"heads, in percentage points: {slopes}."
+        f"heads, in percentage points: {slopes}.{left_out(stopped)}"
     )
 
 
-def effects_caption(baseline: str) -> str:
-    """How to read the tables of effects and of importance."""
+def effects_caption(baseline: str, stopped: Sequence[str] = ()) -> str:
+    """How to read the tables of effects and of importance; `stopped` placements are left out."""
     return (
         "From a linear model of the finished trials' test top-1. An effect is the change in percentage points against "
         f"the mixer or switch of the baseline ({baseline}), other factors equal, with its 95 % t-interval; p values "
         "are not corrected. Share: the part of the variance that only this factor explains; a pair of stages counts "
-        "what it adds to the effects of both stages."
+        f"what it adds to the effects of both stages.{left_out(stopped)}"
     )
 
 

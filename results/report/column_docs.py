@@ -35,10 +35,19 @@ TABLE: dict[str, Column] = {
     "p": Column("float64", "p value that the verdict uses, Holm-corrected over this table"),
     "p_equivalent": Column("float64", "p value of two one-sided tests at the margin, Holm-corrected over this table"),
     "p_better": Column("float64", "probability that a seed of this row beats one of the baseline; ties count half"),
-    "verdict": Column("str", f"win, loss, equivalent or unresolved at level {ALPHA:g}; empty if nothing is compared"),
+    "verdict": Column(
+        "str",
+        f"win, loss, equivalent or unresolved at level {ALPHA:g}, or loss (stopped at epoch E) by forecast; empty if "
+        "nothing is compared",
+    ),
     "seeds_needed": Column(
         "Int64", f"seeds per row that would find such a difference with {100 * POWER:.0f} % power, if at most 1,000"
     ),
+    "stopped_epoch": Column("Int64", "of a row stopped for futility: the epoch of the first trial that was stopped"),
+    "forecast": Column("float64", "of a stopped row: the forecast difference at the end, in percentage points"),
+    "forecast_low": Column("float64", "lower end of the forecast's 95 % interval, in percentage points"),
+    "forecast_high": Column("float64", "upper end of the forecast's 95 % interval, in percentage points"),
+    "forecast_p_worse": Column("float64", "probability that the row ends worse by more than the margin"),
     "tied_best": Column("bool", "whether this row has the best mean or is not significantly worse"),
     "paper_top1": Column("float64", "the paper's top-1 in percent: ImageNet-1k at 224 px, epoch 160, one run"),
     "paper_says": Column("str", "the paper's words where its number is not in our sources"),

@@ -15,7 +15,8 @@ from results.report.tables import result_table
 from results.report.typeset import typeset_plainly
 from results.settings import PublishedRow, StudySettings
 from results.statistics import effects
-from results.statistics.comparison import MARGIN
+from results.statistics.finished import finished_top1, stopped_rows
+from results.statistics.significance import MARGIN
 from results.store import Study
 
 
@@ -62,6 +63,12 @@ class _Sources:
         return captions.title(self.study, self.settings)
 
     @cached_property
+    def stopped(self) -> list[str]:
+        """The placements that were stopped for futility before any of their trials finished."""
+        finished = finished_top1(self.trials)
+        return [placement for placement in stopped_rows(self.trials)["placement"] if placement not in finished]
+
+    @cached_property
     def published(self) -> list[str]:
         """The published placements, each once, in the order of the tables."""
         return list(dict.fromkeys(row.placement for row in self.settings.rows))
@@ -91,13 +98,17 @@ def _table_rows(sources: _Sources) -> dict[str, list[PublishedRow]]:
 def _add_table(builder: ReportBuilder, sources: _Sources, table: str, rows: list[PublishedRow], margin: float) -> None:
     """A table, and below it the figure about head counts if it has rows with a head count."""
     numbers = result_table(sources.trials, sources.costs, rows, paper.published(table), margin)
-    caption = captions.table_caption(table, sources.settings, main_device(sources.trials))
+    has_stopped_rows = bool(numbers["stopped_epoch"].notna().any())
+    device = main_device(sources.trials)
+    caption = captions.table_caption(table, sources.settings, device, has_stopped_rows=has_stopped_rows)
     stem = builder.add_table(table, captions.table_title(table), numbers, caption)
     counts = figure_data.head_counts(sources.trials, sources.costs, rows)
     if counts.empty:
         return
     trends = figure_data.head_trends(sources.trials, counts)
-    caption = captions.head_counts_caption(trends)
+    with_heads = {row.placement for row in rows if row.heads is not None}
+    stopped = [placement for placement in sources.stopped if placement in with_heads]
+    caption = captions.head_counts_caption(trends, stopped)
     builder.add_figure(stem, counts, "head_counts", figures.draw_head_counts(counts, sources.title), caption)
     builder.add_numbers(f"{stem}_trends", trends, "head_trends")
     builder.markdown.append(f"{caption}\n")
@@ -111,11 +122,14 @@ def _add_curves(builder: ReportBuilder, sources: _Sources) -> None:
     builder.add_section("Learning curves and trade-offs", "Means over seeds.")
     drawing = figures.draw_learning_curves(curves, sources.settings.rungs, sources.title)
     caption = "Validation top-1: the mean over seeds, in a band from the lowest to the highest seed."
+    if sources.stopped:
+        caption += " The curve of a row that was stopped for futility ends there."
     builder.add_figure("learning_curves", curves, "learning_curves", drawing, caption)
     trade_offs = figure_data.trade_offs(sources.trials, sources.costs, sources.published)
     if trade_offs["images_per_second"].notna().any():
         drawing = figures.draw_trade_offs(trade_offs, sources.title)
         caption = "Test top-1 with 95 % t-intervals against cost. The Pareto front compares means, not intervals."
+        caption += captions.left_out(sources.stopped)
         builder.add_figure("trade_offs", trade_offs, "trade_offs", drawing, caption)
 
 
@@ -129,7 +143,9 @@ def _add_effects(builder: ReportBuilder, sources: _Sources) -> None:
     builder.add_numbers("importance", importance, "importance")
     if main_effects["effect"].isna().all():
         return
-    builder.add_section("Which stage matters", captions.effects_caption(baseline), typeset_plainly(importance))
+    builder.add_section(
+        "Which stage matters", captions.effects_caption(baseline, sources.stopped), typeset_plainly(importance)
+    )
     drawing = figures.draw_effects(main_effects, sources.title)
     builder.add_figure("main_effects", main_effects, "main_effects", drawing, "Main effects with 95 % t-intervals.")
     if not interactions.empty:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields, replace
+from typing import Any
 
 import pandas as pd
 
 from results.report.column_docs import TABLE
 from results.report.device_costs import main_device_costs
 from results.settings import PublishedRow
-from results.statistics.comparison import MARGIN, Comparison, compare
-from results.statistics.finished import finished_top1
+from results.statistics.comparison import Comparison, compare
+from results.statistics.finished import finished_top1, stopped_rows
+from results.statistics.significance import MARGIN
 
 
 def result_table(
@@ -24,7 +26,8 @@ def result_table(
     """One row for each placement of `rows`, in their order; column_docs.TABLE explains the columns.
 
     The accuracies of a row are those of its finished trials, or if there are none those of the trials that came to the
-    furthest epoch. Only finished trials are compared. Numbers of placements that were not run are missing.
+    furthest epoch. Only finished trials are compared. A row that was stopped for futility is a loss without a
+    comparison; its forecast stands in columns of its own. Numbers of placements that were not run are missing.
     """
     listed = pd.DataFrame(
         [(_label(row), row.placement, row.baseline) for row in rows], columns=["row", "placement", "baseline"]
@@ -32,9 +35,13 @@ def result_table(
     table = listed.merge(_accuracies(trials), on="placement", how="left")
     table = table.merge(main_device_costs(trials, costs), on="candidate", how="left")
     table = table.merge(paper[["placement", "paper_top1", "paper_says"]], on="placement", how="left")
-    table = table.merge(_comparisons(trials, listed, margin), on="placement", how="left")
-    table["tied_best"] = table["placement"].isin(_tied_best(trials, listed["placement"], margin))
+    stopped = stopped_rows(trials)
+    is_judged = ~trials["placement"].isin(stopped["placement"])
+    table = table.merge(_comparisons(trials[is_judged], listed, margin), on="placement", how="left")
+    table = table.merge(stopped, on="placement", how="left")
+    table["tied_best"] = table["placement"].isin(_tied_best(trials[is_judged], listed["placement"], margin))
     table = table.fillna({"status": "not run", "seeds": 0, "verdict": "", "paper_says": ""})
+    table["verdict"] = [_verdict(row) for row in table.itertuples()]
     types = {name: column.type for name, column in TABLE.items()}
     return table[list(TABLE)].astype(types)
 
@@ -99,6 +106,13 @@ def _comparisons(trials: pd.DataFrame, listed: pd.DataFrame, margin: float) -> p
             comparison = replace(comparison, verdict="unresolved", seeds_needed=None)
         rows.append({"placement": row, **asdict(comparison)})
     return pd.DataFrame(rows, columns=["placement", *(field.name for field in fields(Comparison))])
+
+
+def _verdict(row: Any) -> str:
+    """The verdict of a row: that of its comparison, or a loss if it was stopped for futility."""
+    if pd.isna(row.stopped_epoch):
+        return str(row.verdict)
+    return f"loss (stopped at epoch {row.stopped_epoch:.0f})"
 
 
 def _tied_best(trials: pd.DataFrame, placements: Iterable[str], margin: float) -> list[str]:

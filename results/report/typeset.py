@@ -31,8 +31,8 @@ def typeset(table: pd.DataFrame) -> pd.DataFrame:
             "params": table["num_params"].map(_magnitude),
             "FLOPs": table["flops"].map(_magnitude),
             "images/s": table["images_per_second"].map(_or_dash("{:,.0f}".format)),
-            "val top-1 %": table["val_top1"].map(_one_decimal),
-            "state": table["status"],
+            "val top-1 %": [_val_top1(row) for row in rows],
+            "state": [_state(row) for row in rows],
         }
     )
     if has_placement_as_name.all():
@@ -78,6 +78,8 @@ def _test_top1(table: pd.DataFrame) -> list[str]:
 
 
 def _difference(row: Any) -> str:
+    if not pd.isna(row.forecast):
+        return f"forecast {row.forecast:+.1f} [{row.forecast_low:+.1f}, {row.forecast_high:+.1f}]"
     if pd.isna(row.difference):
         return "baseline" if row.placement == row.baseline else "-"
     if pd.isna(row.low):
@@ -89,6 +91,22 @@ def _verdict(row: Any) -> str:
     if row.verdict == "unresolved" and not pd.isna(row.seeds_needed):
         return f"unresolved ({row.seeds_needed} seeds)"
     return row.verdict or "-"
+
+
+def _val_top1(row: Any) -> str:
+    """The accuracy on the validation split; that of a stopped row names its epoch."""
+    text = _one_decimal(row.val_top1)
+    if pd.isna(row.stopped_epoch) or not pd.isna(row.test_top1):
+        return text
+    return f"{text} at epoch {row.epoch}"
+
+
+def _state(row: Any) -> str:
+    """How the row's trials ended; of a stopped row also the probability that it would have lost."""
+    if pd.isna(row.forecast_p_worse):
+        return row.status
+    p_worse = min(row.forecast_p_worse, 0.999)  # a forecast is never certain
+    return f"{row.status}, P(worse) {'>' if p_worse == 0.999 else ''}{p_worse:.3f}"
 
 
 def _paper(row: Any) -> str:

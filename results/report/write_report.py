@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from results.report.make_report import make_report
-from results.statistics.comparison import MARGIN
+from results.statistics.significance import MARGIN
 from results.store import Study
 from storage.lock import wait_for_lock
 

@@ -26,7 +26,7 @@ from typing import Literal
 import numpy as np
 
 from results.statistics.power import pooled_sd, seeds_needed
-from results.statistics.significance import ALPHA, holm, small_sample_factor
+from results.statistics.significance import ALPHA, MARGIN, holm, small_sample_factor
 from results.statistics.two_sample_tests import (
     Floats,
     bootstrap_interval,
@@ -35,8 +35,6 @@ from results.statistics.two_sample_tests import (
     probability_better,
     t_test,
 )
-
-MARGIN = 0.5  # percentage points
 
 Verdict = Literal["win", "loss", "equivalent", "unresolved"]
 

@@ -1,4 +1,4 @@
-"""The significance level of all verdicts, and how p values are corrected for small samples and many tests."""
+"""The level and the margin of all verdicts, and how p values are corrected for small samples and many tests."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ALPHA = 0.05
+MARGIN = 0.5  # percentage points of top-1 within which two accuracies count as equivalent
 
 
 def holm(p_values: Sequence[float]) -> NDArray[np.float64]:

@@ -139,14 +139,48 @@ def test_a_space_of_ones_own_is_known_by_its_text(tmp_path):
 
 @pytest.mark.parametrize("options", [["--stopping", "none"], ["--race", "0.9", "--budget", "9trials"]])
 def test_without_a_rule_and_in_a_race_there_are_no_rungs(options):
-    assert plan_for().rungs() == [2, 6]
+    assert plan_for().rungs() == [4, 8]
     assert plan_for(*options).rungs() == []
 
 
-def test_candidates_that_are_always_trained_are_exempt_from_rungs_by_default():
+def test_published_rows_are_judged_against_their_baseline_which_is_exempt():
     plan = plan_for()
+    baseline, *rows = map(str, plan.candidates)
+    assert plan.judged_rows() == dict.fromkeys(rows, baseline)
+    assert plan.exempt_candidates() == {baseline}
+
+
+@pytest.mark.parametrize("options", [["--keep-published"], ["--stopping", "none"]])
+def test_no_row_is_judged_if_they_are_kept_or_never_pause(options):
+    plan = plan_for(*options)
+    assert plan.judged_rows() == {}
     assert plan.exempt_candidates() == {str(candidate) for candidate in plan.candidates}
-    assert plan_for("--stop-published").exempt_candidates() == set()
+
+
+def test_no_baseline_of_any_row_is_judged():
+    joint = plan_for(space="joint")
+    baselines = {str(row.baseline) for row in joint.space.published_rows()}
+    assert len(baselines) == 3
+    assert not baselines & joint.judged_rows().keys()
+    assert set(joint.judged_rows().values()) == baselines
+
+
+def test_rows_pause_only_where_nine_epochs_follow_the_warm_up():
+    row = str(plan_for().candidates[1])
+    assert plan_for().pauses(row) == []
+    long = replace(plan_for(), recipe=replace(plan_for().recipe, epochs=27, first_rung=9))
+    assert (long.rungs(), long.pauses(row)) == ([11], [11])
+    assert long.pauses(str(long.candidates[0])) == []
+
+
+def test_a_stopped_row_gets_no_further_seeds_and_is_resumed_if_rows_are_kept(plan):
+    stopped = replace(plan.trial(plan.candidates[1], seed=0), status="stopped", epoch=1)
+    write_trial(plan, stopped, rows=1)
+    several = replace(plan, seeds=2)
+    assert [trial.seed for trial in several.requested_trials() if trial.candidate == stopped.candidate] == [0]
+    kept = replace(several, options=replace(plan.options, keep_published=True))
+    assert [trial.status for trial in kept.known_trials()] == ["running"]
+    assert [trial.seed for trial in kept.requested_trials() if trial.candidate == stopped.candidate] == [0, 1]
 
 
 def test_the_comparisons_are_those_of_the_largest_table():

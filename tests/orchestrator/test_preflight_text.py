@@ -8,6 +8,7 @@ from orchestrator.plan import SearchOptions
 from orchestrator.preflight import Resolution, StudyEstimate
 from orchestrator.preflight_text import describe, format_bytes, format_duration
 from schedulers.budget import Budget
+from schedulers.futility import Futility
 from trainers.data.decoding_estimate import DecodingEstimate
 
 
@@ -34,8 +35,9 @@ def estimate(**changes):
     return StudyEstimate(**{**values, **changes})
 
 
-def plan(**options):
+def plan(baselines=None, **options):
     return SimpleNamespace(
+        futility=lambda: Futility(baselines=baselines or {}, rungs=[4, 11], start=2, budget=27, margin=0.5),
         options=SearchOptions(**options),
         rungs=lambda: [2, 6],
         recipe=SimpleNamespace(budget=12),
@@ -54,6 +56,14 @@ def test_the_estimate_has_four_lines():
     assert disk == "60 MB of disk needed in runs/s, 2.0 GB free"
     assert resolution.startswith("5 seeds per candidate resolve differences of 1.3 points or more in 80 % of cases")
     assert "(standard deviation 0.50 between seeds, assumed; 6 comparisons in the largest table)" in resolution
+
+
+def test_that_published_rows_may_be_stopped_is_said():
+    lines = describe(estimate(), plan({"row": "baseline", "other": "baseline"}))
+    assert lines[1] == (
+        "2 published rows may be stopped at epochs 11 if almost certain to lose against the baseline "
+        "(--keep-published trains them to the end)"
+    )
 
 
 def test_the_free_space_of_an_object_store_is_not_mentioned():

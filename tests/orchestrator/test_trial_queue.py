@@ -12,7 +12,7 @@ from tests.support.plans import plan_for, write_space
 from tests.support.studies import after_epochs, epoch_record
 from trainers.cost import count_all
 
-BUDGET, RUNG = 12, 2  # of the recipe digits
+BUDGET, RUNG = 12, 4  # of the recipe digits
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_a_paused_trial_is_promoted_after_a_restart(plan):
     for place, (record, until) in enumerate(take(queue, 10)):
         end(queue, record, until, top1=80.0 + place)
     record, until = make_queue(plan("--trials", "3")).next_trial()
-    assert (record.number, record.status, record.epoch, until) == (9, "paused", RUNG, 6)
+    assert (record.number, record.status, record.epoch, until) == (9, "paused", RUNG, 8)
 
 
 @pytest.mark.parametrize(("epochs", "status"), [(1, "running"), (RUNG, "paused"), (RUNG + 1, "running")])
@@ -121,9 +121,53 @@ def test_an_interrupted_trial_that_no_rung_stops_goes_on_from_its_rung(plan):
     assert (record.candidate, record.epoch, until) == (str(asked.candidates[3]), RUNG, BUDGET)
 
 
-def test_published_candidates_are_exempt_unless_they_may_be_stopped(plan):
-    assert make_queue(plan()).next_trial()[1] == BUDGET
-    assert make_queue(plan("--stop-published")).next_trial()[1] == RUNG
+def longer(plan):
+    """The plan with 27 epochs, at the 11th of which published rows are judged."""
+    return replace(plan, recipe=replace(plan.recipe, epochs=27, first_rung=9))
+
+
+def train_to_the_rung(queue, top1_by_number):
+    """Train the first rows that a queue hands out until they end; each curve rises towards its top-1."""
+    handed_out = take(queue, len(top1_by_number))
+    for (record, until), top1 in zip(handed_out, top1_by_number, strict=True):
+        changed, rows = after_epochs(queue.recorder.records[record.key], until)
+        rows = [replace(row, top1=top1 - 20 / row.epoch**2) for row in rows]
+        queue.recorder.on_report(replace(changed, top1=rows[-1].top1), rows)
+        queue.recorder.on_end(record.key, "done" if until == 27 else "paused")
+        queue.on_trial_end(record)
+    return [until for _, until in handed_out]
+
+
+def test_a_futile_row_is_stopped_with_its_evidence_and_the_others_go_on(plan):
+    queue = make_queue(longer(plan()))
+    assert train_to_the_rung(queue, [90.0, 50.0, 89.9]) == [27, 11, 11]
+    record, until = queue.next_trial()
+    assert (record.number, until) == (2, 27)
+    stopped = list(queue.recorder.records.values())[1]
+    assert (stopped.status, stopped.epoch) == ("stopped", 11)
+    assert stopped.forecast_high < -0.5
+    assert stopped.forecast_p_worse > 0.99
+    assert stopped.stopped_because.startswith("at epoch 11 it was forecast to end -40.")
+
+
+def test_a_study_that_is_cut_before_the_decision_makes_it_when_it_continues(plan):
+    train_to_the_rung(make_queue(longer(plan())), [90.0, 50.0])
+    assert [*make_queue(longer(plan())).recorder.records.values()][1].status == "paused"
+    queue = make_queue(longer(plan()))
+    assert queue.has_work()
+    assert [record.status for record in queue.recorder.records.values()] == ["done", "stopped"]
+
+
+def test_keep_published_resumes_a_stopped_row_and_forgets_the_forecast(plan):
+    queue = make_queue(longer(plan()))
+    train_to_the_rung(queue, [90.0, 50.0])
+    queue.has_work()
+    again = make_queue(longer(plan("--keep-published")))
+    record, until = again.next_trial()
+    assert (record.number, record.epoch, until) == (1, 11, 27)
+    again.recorder.on_start(record.key)
+    resumed = again.recorder.records[record.key]
+    assert (resumed.status, resumed.stopped_because, resumed.forecast) == ("running", None, None)
 
 
 @pytest.mark.parametrize(("cost", "column"), [("params", 0), ("flops", 1)])

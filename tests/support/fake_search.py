@@ -16,7 +16,7 @@ from tests.support.plans import plan_for
 def main(folder: Path) -> None:
     kept = folder / "kept"
     kept.mkdir(exist_ok=True)
-    plan = plan_for("--trials", "5", "--stop-published", "--results", folder)
+    plan = plan_for("--trials", "5", "--results", folder)
     plan = replace(plan, data=SimpleNamespace(name="fake", fingerprint="0"))
     ReportUpdater.changed = lambda self: None
     with plan.study.owned():

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from trainers.recipes import ABLATION, DIGITS, IMAGENET, RECIPES
+from trainers.recipes import ABLATION, DIGITS, FINETUNE, IMAGENET, RECIPES
 
 
 def test_the_budget_is_the_schedule_unless_it_stops_early():
@@ -15,14 +15,20 @@ def test_the_budget_is_the_schedule_unless_it_stops_early():
     assert replace(recipe, stop_epoch=160).budget == 160
 
 
-def test_rungs_lie_below_the_budget():
-    assert replace(DIGITS, epochs=18, first_rung=2, rung_factor=3).rungs == [2, 6]
+def test_rungs_count_from_the_end_of_the_warm_up_and_lie_below_the_budget():
+    recipe = replace(DIGITS, warmup_epochs=2, first_rung=2, rung_factor=3)
+    assert replace(recipe, epochs=20).rungs == [4, 8]
+    assert replace(recipe, epochs=21).rungs == [4, 8, 20]
+
+
+def test_no_rung_compares_epochs_that_train_the_new_parameters_alone():
+    assert (FINETUNE.rung_start, FINETUNE.rungs) == (5, [15])
 
 
 def test_the_ablation_recipe_is_the_imagenet_recipe_stopped_early():
     assert (IMAGENET.budget, ABLATION.budget) == (310, 160)
     assert replace(ABLATION, name="imagenet", stop_epoch=None) == IMAGENET
-    assert ABLATION.rungs == [20, 60]
+    assert ABLATION.rungs == [30, 50, 110]
 
 
 def test_defaults_are_not_part_of_the_fingerprint():
@@ -37,9 +43,9 @@ FINGERPRINTS = {
     "cifar10_short": "756e9688",
     "cifar10_curves": "1b702ecf",
     "finetune_micro": "4a7ba275",
-    "ablation": "67520394",
-    "imagenet": "cfb15e64",
-    "imagenet_b36": "9c856d8a",
+    "ablation": "15c89671",
+    "imagenet": "8eb68085",
+    "imagenet_b36": "4fde4036",
     "finetune": "e70170c3",
 }
 
