@@ -35,7 +35,7 @@ def make_plan(args: argparse.Namespace) -> StudyPlan:
     if source == "digits":
         print("data: scikit-learn's embedded digits; for real images: --recipe cifar10 --data DIR", flush=True)
     data = open_dataset(source, recipe)
-    validation_split(data.train_labels, recipe.val_fraction)  # raises here, not in every trial, if a class is too small
+    validation_split(data, recipe.val_fraction)  # raises here, not in every trial, if a class is too small
     return StudyPlan(
         space=space,
         recipe=recipe,

@@ -10,14 +10,16 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, FiniteFloat, NonNegativeInt, PositiveInt
 
+from trainers.names import is_name
 
-def _check_printable(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("expected printable text")
+
+def _check_name(text: str) -> str:
+    if not is_name(text):
+        raise ValueError("expected text without control characters")
     return text
 
 
-Text = Annotated[str, AfterValidator(_check_printable)]
+Text = Annotated[str, AfterValidator(_check_name)]
 
 
 @dataclass(frozen=True, kw_only=True)

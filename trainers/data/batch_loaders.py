@@ -46,7 +46,7 @@ class BatchLoader(ABC):
         self.recipe = recipe
         self.device = device
         self.rank_context = rank_context
-        train_indices, val_indices = validation_split(data.train_labels, recipe.val_fraction)
+        train_indices, val_indices = validation_split(data, recipe.val_fraction)
         self.train_indices = np.array(train_indices)
         self.val_indices = np.array(val_indices)
         self._multiple = 2 if recipe.mixes else 1  # images are mixed in pairs

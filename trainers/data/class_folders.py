@@ -17,6 +17,7 @@ from trainers.data.decoding import IMAGE_SUFFIXES, check_image_file, decode_imag
 from trainers.data.in_memory import DecodedSplit, InMemoryDataset
 from trainers.data.splits import find_test_split
 from trainers.data.streamed import ImageReader, StreamedDataset, list_in_threads
+from trainers.names import displayed
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,13 @@ class FileReader(ImageReader):
     names: Array
 
     def read(self, index: int) -> Image.Image:
-        path = self.describe(index)
-        content = read_image_file(Path(path))
-        return decode_image(content, path).convert("RGB")
+        content = read_image_file(Path(self._path(index)))
+        return decode_image(content, self.describe(index)).convert("RGB")
 
     def describe(self, index: int) -> str:
+        return displayed(self._path(index))
+
+    def _path(self, index: int) -> str:
         return os.path.join(self.root, os.fsdecode(self.names[index]))
 
 
@@ -105,13 +108,46 @@ def _require_every_class(found: ClassFolders, train_files: Sequence[Sized]) -> N
 
 
 def _image_paths(folder: Path) -> Iterator[str]:
-    """Image files anywhere below `folder`, linked folders included, in no order. Hidden files are left out."""
-    for root, _, names in os.walk(folder, followlinks=True):
+    """Image files anywhere below `folder`, linked folders included, in no order. Hidden files are left out.
+
+    ValueError if a folder is linked from within itself; OSError if one cannot be listed.
+    """
+    if not folder.is_dir():  # the test split need not have every class
+        return
+    for root, names in _walk(str(folder)):
         for name in names:
             is_hidden = name.startswith(".")
             is_image = name.lower().endswith(IMAGE_SUFFIXES)
             if is_image and not is_hidden:
                 yield os.path.join(root, name)
+
+
+def _walk(folder: str) -> Iterator[tuple[str, list[str]]]:
+    """Each folder below `folder`, itself included, with the names of its files.
+
+    `ancestors` are those of the folders that are still to be listed, themselves included.
+    """
+    ancestors: dict[str, tuple[tuple[int, int], ...]] = {}
+    ancestors[folder] = (_identity(folder),)
+    for root, folders, names in os.walk(folder, followlinks=True, onerror=_raise):
+        above = ancestors.pop(root)
+        for name in folders:
+            path = os.path.join(root, name)
+            identity = _identity(path)
+            if identity in above:
+                raise ValueError(f"{displayed(path)} links to a folder that it lies in")
+            ancestors[path] = (*above, identity)
+        yield root, names
+
+
+def _identity(folder: str) -> tuple[int, int]:
+    """The device and inode of a folder, which its links share."""
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _sorted_paths(split: Path, classes: Sequence[str]) -> list[list[Path]]:
@@ -149,7 +185,7 @@ def _labels(files_of_classes: Sequence[Sized]) -> Array:
 
 def _decode_split(files_of_classes: list[list[Path]], img_size: int) -> DecodedSplit:
     paths = chain.from_iterable(files_of_classes)
-    images = (decode_image(read_image_file(path), path) for path in paths)
+    images = (decode_image(read_image_file(path), displayed(path)) for path in paths)
     return DecodedSplit(
         images=stack_squares(images, img_size),
         labels=_labels(files_of_classes),

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trainers.names import is_name
+
 Array = np.ndarray
 
 
@@ -14,7 +16,8 @@ Array = np.ndarray
 class ImageDataset(ABC):
     """Images with labels (n,) as int64, for training (validation included) and for testing, and the class names.
 
-    ValueError if a split is empty, a label has no class, or there are fewer than two classes.
+    ValueError if a split is empty, a label has no class, there are fewer than two classes, or a name has control
+    characters, with which a checkpoint could not be read.
     """
 
     name: str
@@ -27,6 +30,9 @@ class ImageDataset(ABC):
         self._check_labels("test", self.test_labels)
         if len(self.classes) < 2:
             raise ValueError(f"{self.name}: {len(self.classes)} class, expected 2 or more")
+        for name in (self.name, *self.classes):
+            if not is_name(name):
+                raise ValueError(f"data or class name {name!r}, expected UTF-8 text without control characters")
 
     @property
     @abstractmethod

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from trainers.data.dataset import Array
+from trainers.names import displayed
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 
@@ -59,15 +60,16 @@ def read_image_file(path: Path) -> bytes:
         check_image_file(path, os.stat(path))
         return path.read_bytes()
     except OSError as error:
-        raise ImageReadError.of(error, path) from error
+        raise ImageReadError.of(error, displayed(path)) from error
 
 
 def check_image_file(path: Path | str, status: os.stat_result) -> None:
     """ImageDecodeError unless this is a regular file, and short enough for an image. Opening a FIFO would hang."""
     if not stat.S_ISREG(status.st_mode):
-        raise ImageDecodeError(f"{path} is not a regular file, expected an image")
+        raise ImageDecodeError(f"{displayed(path)} is not a regular file, expected an image")
     if status.st_size > MAX_FILE_BYTES:
-        raise ImageDecodeError(f"{path} has {status.st_size:,} bytes, expected an image of at most {MAX_FILE_BYTES:,}")
+        found = f"{displayed(path)} has {status.st_size:,} bytes"
+        raise ImageDecodeError(f"{found}, expected an image of at most {MAX_FILE_BYTES:,}")
 
 
 def decode_image(content: bytes, description: object) -> Image.Image:

@@ -15,6 +15,7 @@ from trainers.data.parquet_files import ParquetFiles
 from trainers.data.streamed import StreamedDataset
 from trainers.data.torchvision_sets import load_torchvision
 from trainers.data.webdataset import open_shards
+from trainers.names import is_name
 from trainers.recipes import Recipe
 
 
@@ -66,5 +67,10 @@ def open_streamed(source: str) -> StreamedDataset:
 
 
 def _expand_user(source: str) -> Path:
-    """`source` with `~` expanded, where there is such a user: Path's own method raises if there is none."""
+    """`source` with `~` expanded, where there is such a user: Path's own method raises if there is none.
+
+    ValueError if it is not UTF-8, or has control characters: rows and reports name it.
+    """
+    if not is_name(source):
+        raise ValueError(f"data {source!r}, expected a path in UTF-8 without control characters")
     return Path(os.path.expanduser(source))

@@ -128,3 +128,25 @@ def test_a_streamed_image_that_vanished_is_a_read_error(jpeg_folders):
     index = [data.train_images.describe(index).endswith("dark/3.jpeg") for index in range(40)].index(True)
     with pytest.raises(ImageReadError, match=r"dark/3\.jpeg cannot be read: \[Errno 2\] No such file"):
         data.train_images.read(index)
+
+
+@BOTH
+@pytest.mark.parametrize("links", [{"cat/more": "cat"}, {"cat/a": "cat/b", "cat/b/c": "cat/a"}, {"all": "."}])
+def test_links_that_form_a_loop_are_refused(class_folders, read, links):
+    train = class_folders / "train"
+    (train / "cat" / "b").mkdir()
+    for link, target in links.items():
+        (train / link).symlink_to(train / target)
+    with pytest.raises(ValueError, match=r"train/.* links to a folder that it lies in"):
+        read(class_folders)
+
+
+@BOTH
+def test_file_names_need_not_be_utf_8(class_folders, read):
+    folder = class_folders / "train" / "cat"
+    (folder / "0.png").rename(folder / os.fsdecode(b"\xff.png"))
+    data = read(class_folders)
+    assert data.num_train == 6
+    if data.streamed:
+        assert any(data.train_images.describe(index).endswith("cat/\\xff.png") for index in range(6))
+        assert all(data.train_images.read(index).size == (10, 8) for index in range(6))

@@ -1,3 +1,4 @@
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -42,6 +43,14 @@ def test_a_missing_folder_says_what_was_expected(tmp_path, read, expected):
     with pytest.raises(FileNotFoundError, match=f"no data at .*nowhere, {expected}") as error:
         read(str(tmp_path / "nowhere"))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("read", [lambda source: load_in_memory(source, 6), open_streamed])
+def test_a_path_that_is_not_utf_8_is_refused(class_folders, read):
+    folder = os.fsencode(class_folders) + b"-\xff"
+    os.rename(class_folders, folder)
+    with pytest.raises(ValueError, match=r"data '.*\\udcff', expected a path in UTF-8 without control characters"):
+        read(os.fsdecode(folder))
 
 
 def test_an_empty_folder_is_refused(tmp_path):

@@ -174,20 +174,6 @@ def test_the_layout_of_the_hub_is_read(tmp_path, place, read):
     assert data.train_labels.tolist() == [0, 1] * 20
 
 
-def test_a_data_set_that_is_half_downloaded_is_refused(tmp_path):
-    write_hub(tmp_path)
-    (tmp_path / "train-00000-of-00002.parquet").unlink()
-    with pytest.raises(FileNotFoundError, match="has 1 of 2 Parquet files of split train"):
-        stream(tmp_path)
-
-
-def test_the_hubs_layout_without_a_test_split_is_refused(tmp_path):
-    write_hub(tmp_path)
-    (tmp_path / "validation-00000-of-00001.parquet").unlink()
-    with pytest.raises(FileNotFoundError, match="Parquet files of train but of none of validation, test, val"):
-        stream(tmp_path)
-
-
 @pytest.mark.parametrize("compression", ["none", "snappy", "zstd"])
 def test_streamed_images_are_those_of_the_rows(tmp_path, compression):
     write_hub(tmp_path, compression=compression)

@@ -107,7 +107,11 @@ def test_older_checkpoints_lack_some_fields(checkpoint, without):
         ("img_size", "16", "origin.img_size is '16': Input should be a valid integer"),
         ("img_size", -1, "origin.img_size is -1: Input should be greater than 0"),
         ("seed", True, "origin.seed is True: Input should be a valid integer"),
-        ("classes", ["dark", "bri\nght"], "origin.classes.1 is 'bri\\nght': Value error, expected printable text"),
+        (
+            "classes",
+            ["dark", "bri\nght"],
+            "origin.classes.1 is 'bri\\nght': Value error, expected text without control characters",
+        ),
         ("classes", [], "origin.classes is []: Tuple should have at least 1 item"),
         ("crop_pct", None, "origin.crop_pct is None: Input should be a valid number"),
         ("crop_pct", 1.5, "origin.crop_pct is 1.5: Input should be less than or equal to 1"),

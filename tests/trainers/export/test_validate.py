@@ -68,6 +68,20 @@ def test_top1_equals_what_training_recorded(folder, quick, tmp_path, capsys, str
     assert printed(capsys, str(tmp_path / "out"), "--data", folder, "--workers", "0")[1:] == one[1:]
 
 
+def test_class_names_may_have_unbreakable_spaces_and_joiners(folder, quick, tmp_path, capsys):
+    names = {"dark": "not\u00a0bright", "bright": "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"}
+    for split in ("train", "val"):
+        for old, new in names.items():
+            (Path(folder) / split / old).rename(Path(folder) / split / new)
+    recipe = quick.cut(1)
+    trainer = make_trainer(CANDIDATE, recipe, open_dataset(folder, recipe), 0, Folder(tmp_path / "run"))
+    next(trainer.epochs())
+    rows = printed(capsys, str(tmp_path / "run"), "--data", folder)
+    assert main(["export", str(tmp_path / "run"), str(tmp_path / "out")]) == 0
+    assert printed(capsys, str(tmp_path / "out"), "--data", folder)[-3:] == rows[-3:]
+    assert rows[-3].startswith("not\u00a0bright ")
+
+
 def test_another_image_size(folder, tmp_path, capsys):
     where = write_checkpoint(tmp_path / "run", classes=("bright", "dark"))
     rows = printed(capsys, where, "--data", folder, "--img-size", "24")
