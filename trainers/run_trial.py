@@ -81,6 +81,13 @@ def report_epochs(
         rank_context=context,
         micro_batch=micro_batch,
     )
+    try:
+        yield from _reports(trainer, task)
+    finally:
+        trainer.close()
+
+
+def _reports(trainer: Trainer, task: TrialTask) -> Iterator[TrialReport]:
     epochs = trainer.epochs()
     reported_epochs = task.reported_epochs
     done = False

@@ -83,14 +83,19 @@ class Trainer:
 
     def epochs(self) -> Iterator[EpochMetrics]:
         """Train the epochs that are missing and yield each after its checkpoint is saved."""
+        upcoming = self._train_batches(len(self.history))
         while not self.finished:
             start = time.monotonic()
             epoch = len(self.history)
-            train_loss = self._train_epoch(epoch)
+            train_batches = upcoming
+            # Asked for before they are needed: no loader process waits for the end of an epoch or of its validation.
+            val_batches = self.loader.val_batches(self.evaluation_batch)
+            upcoming = self._train_batches(epoch + 1)
+            train_loss = self._train_epoch(epoch, train_batches)
             val_loss = math.nan
             top1 = math.nan
             if math.isfinite(train_loss):
-                validation = self._evaluate(self.loader.val_batches(self.evaluation_batch))
+                validation = self._evaluate(val_batches)
                 val_loss = validation.loss
                 if math.isfinite(val_loss):
                     top1 = validation.top1
@@ -131,14 +136,23 @@ class Trainer:
         self.optimizer.step()
         return total_loss
 
-    def _train_epoch(self, epoch: int, check_every: int = 50) -> float:
+    def close(self) -> None:
+        """End the loader processes."""
+        self.loader.close()
+
+    def _train_batches(self, epoch: int) -> Iterator[Batch]:
+        """The batches of epoch `epoch`, from 0; none beyond the recipe's budget."""
+        if epoch >= self.recipe.budget:
+            return iter(())
+        return self.loader.train_batches(self.micro_batch, epoch_seed(self.seed, epoch + 1))
+
+    def _train_epoch(self, epoch: int, batches: Iterator[Batch], check_every: int = 50) -> float:
         """Mean training loss of epoch `epoch`, from 0. The epoch ends early once a loss is not finite.
 
         That is looked at every `check_every` steps, because each look waits for the device.
         """
         only_new = epoch < self.recipe.mixers_first
         self.training_model.train_only(self.training_model.new_parameters if only_new else set())
-        batches = self.loader.train_batches(self.micro_batch, epoch_seed(self.seed, epoch + 1))
         self.model.train()
         total_loss = torch.zeros((), device=self.device)
         for step in range(self.loader.steps):

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from itertools import islice
+from multiprocessing import active_children
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 from searchspace.candidate import Candidate
 from storage.folder import Folder
+from tests.support.streams import logged_dataset, reading_processes
 from tests.support.training import curve
 from trainers.resources import Resources
 from trainers.run_trial import run_trial
@@ -51,6 +53,27 @@ def test_an_epoch_whose_rows_were_lost_is_reported_before_the_next_is_trained(se
 def test_a_trial_pauses_at_the_epoch_that_it_was_given(setup):
     (report,) = run_trial(replace(TASK, until=1), setup)
     assert (report.epoch, report.finished, report.test_top1) == (1, False, None)
+
+
+def test_loader_processes_live_as_long_as_the_trial(setup, tmp_path):
+    recipe = replace(setup.recipe, epochs=2, streamed=True, crop_padding=0)
+    streamed = replace(setup, recipe=recipe, data=logged_dataset(tmp_path / "log"), resources=Resources(workers=2))
+    reports = run_trial(TASK, streamed)
+    next(reports)
+    assert len(active_children()) == 2
+    (last,) = reports
+    assert last.test_top1 is not None
+    assert len(reading_processes(tmp_path / "log")) == 2  # in two epochs, two validations and a test
+    assert not active_children()
+
+
+def test_loader_processes_end_with_a_trial_that_is_not_asked_to_go_on(setup, tmp_path):
+    recipe = replace(setup.recipe, streamed=True, crop_padding=0)
+    streamed = replace(setup, recipe=recipe, data=logged_dataset(tmp_path / "log"), resources=Resources(workers=1))
+    reports = run_trial(TASK, streamed)
+    next(reports)
+    reports.close()
+    assert not active_children()
 
 
 def test_an_error_in_training_is_a_failure_with_a_traceback(setup):

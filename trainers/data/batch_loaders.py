@@ -12,22 +12,22 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 import searchspace.torchvision_ops  # noqa: F401
 from trainers.data.augment import draw_flips, draw_shifts, flip_images, shift_images
 from trainers.data.dataset import Array, ImageDataset
+from trainers.data.device_copy import DeviceCopy
+from trainers.data.image_stream import BatchRequest, DecodedBatch, ImageStream
 from trainers.data.in_memory import InMemoryDataset
 from trainers.data.seeds import derive_seed, seed_everything
 from trainers.data.splits import validation_split
-from trainers.data.streamed import ImageReader, StreamedDataset
+from trainers.data.streamed import StreamedDataset
 from trainers.data.transforms import TransformedImages, evaluation_transform, training_transform
 from trainers.mixing_groups import MixingGroup, mixing_groups
 from trainers.rank_context import RankContext
 from trainers.recipes import Recipe
 
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, Mixup
-from timm.data.loader import PrefetchLoader, fast_collate
 from timm.data.random_erasing import RandomErasing
 
 Batch = tuple[Tensor, Tensor]  # images (B, C, H, W) as floats; labels (B,), or (B, classes) where images are mixed
@@ -36,6 +36,7 @@ Batch = tuple[Tensor, Tensor]  # images (B, C, H, W) as floats; labels (B,), or 
 class BatchLoader(ABC):
     """The training, validation and test batches of a data set, for one rank.
 
+    Streamed images are prepared in the order in which batches are asked for, before their iterators are consumed.
     ValueError if there are too few images to train on, or a class has too few for the validation split.
     """
 
@@ -101,6 +102,9 @@ class BatchLoader(ABC):
     @abstractmethod
     def test_batches(self, size: int) -> Iterator[Batch]:
         """This rank's slice of the test images, in batches of `size`, neither augmented nor shuffled."""
+
+    def close(self) -> None:  # noqa: B027
+        """End the loader processes, if there are any."""
 
     def mix(self, images: Tensor, labels: Tensor) -> Batch:
         """The batch with its images mixed in pairs where the recipe says so; otherwise unchanged."""
@@ -247,19 +251,37 @@ class StreamedLoader(BatchLoader):
         self, data: StreamedDataset, recipe: Recipe, *, device: torch.device, rank_context: RankContext, workers: int
     ) -> None:
         super().__init__(data, recipe, device=device, rank_context=rank_context)
-        self.data = data
-        self.workers = workers
+        self._num_test = data.num_test
+        evaluation = evaluation_transform(recipe.img_size, recipe.crop_pct)
+        splits = {
+            "train": TransformedImages(data.train_images, data.train_labels, training_transform(recipe)),
+            "val": TransformedImages(data.train_images, data.train_labels, evaluation),
+            "test": TransformedImages(data.test_images, data.test_labels, evaluation),
+        }
+        self._stream = ImageStream(splits, workers=workers, pin_memory=device.type == "cuda")
+        self._device_copy = DeviceCopy(device, self.mean, self.std)
         self.random_erasing: RandomErasing | None = None
         if recipe.random_erasing:
-            self.random_erasing = RandomErasing(recipe.random_erasing, mode="pixel", device=device.type)
+            self.random_erasing = RandomErasing(recipe.random_erasing, mode="pixel", device=device)
 
     def train_batches(self, micro_batch: int, seed: int) -> Iterator[Batch]:
-        transform = training_transform(self.recipe)
-        transformed = TransformedImages(self.data.train_images, self.data.train_labels, transform, seed)
-        loaded = self._load(transformed, self._draw_groups(seed))
+        decoded = self._stream.batches(self._draw_groups(seed))
+        return self._mixed_batches(decoded, micro_batch, seed)
+
+    def val_batches(self, size: int) -> Iterator[Batch]:
+        return self._evaluation_batches("val", self.val_indices, size)
+
+    def test_batches(self, size: int) -> Iterator[Batch]:
+        return self._evaluation_batches("test", np.arange(self._num_test), size)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def _mixed_batches(self, decoded: Iterator[DecodedBatch], micro_batch: int, seed: int) -> Iterator[Batch]:
+        """The groups of an epoch, mixed and erased, in micro-batches."""
         for step in range(self.steps):
             for group in self.groups:
-                images, labels = next(loaded)
+                images, labels = self._device_copy(*next(decoded))
                 # Without workers, the transforms have just drawn from the generators that this seeds.
                 seed_everything(group_seed(seed, step, group))
                 if self.mixup is not None:
@@ -268,43 +290,26 @@ class StreamedLoader(BatchLoader):
                     images = self.random_erasing(images)
                 yield from split_group(images, labels, micro_batch)
 
-    def val_batches(self, size: int) -> Iterator[Batch]:
-        return self._evaluation_batches(self.data.train_images, self.data.train_labels, self.val_indices, size)
-
-    def test_batches(self, size: int) -> Iterator[Batch]:
-        indices = np.arange(self.data.num_test)
-        return self._evaluation_batches(self.data.test_images, self.data.test_labels, indices, size)
-
-    def _draw_groups(self, seed: int) -> list[list[int]]:
-        """The indices of the images in each of this rank's groups of an epoch, in random order."""
+    def _draw_groups(self, seed: int) -> list[BatchRequest]:
+        """The images of this rank's groups of an epoch, in random order."""
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(self.train_indices), generator=generator).numpy()
-        chosen = []
+        shuffled = self.train_indices[order]
+        groups = self.groups
+        requests = []
         for step in range(self.steps):
             first = step * self.batch_size
-            for group in self.groups:
-                places = order[first + group.start : first + group.stop]
-                chosen.append(self.train_indices[places].tolist())
-        return chosen
+            for group in groups:
+                indices = shuffled[first + group.start : first + group.stop]
+                requests.append(BatchRequest("train", indices, seed))
+        return requests
 
-    def _evaluation_batches(self, images: ImageReader, labels: Array, indices: Array, size: int) -> Iterator[Batch]:
+    def _evaluation_batches(self, split: str, indices: Array, size: int) -> Iterator[Batch]:
         indices = indices[self.rank_slice]
         starts = range(0, len(indices), size)
-        chosen = [indices[start : start + size].tolist() for start in starts]
-        transform = evaluation_transform(self.recipe.img_size, self.recipe.crop_pct)
-        return self._load(TransformedImages(images, labels, transform), chosen)
-
-    def _load(self, images: TransformedImages, chosen: list[list[int]]) -> Iterator[Batch]:
-        """The batches with these indices, normalised and on the device."""
-        loader = DataLoader(
-            images,
-            batch_sampler=chosen,
-            num_workers=self.workers,
-            collate_fn=fast_collate,
-            pin_memory=self.device.type == "cuda",
-        )
-        for normalised, labels in PrefetchLoader(loader, self.mean, self.std, device=self.device):
-            yield normalised.contiguous(memory_format=torch.channels_last), labels
+        requests = [BatchRequest(split, indices[start : start + size]) for start in starts]
+        decoded = self._stream.batches(requests)
+        return (self._device_copy(images, labels) for images, labels in decoded)
 
 
 def group_seed(seed: int, step: int, group: MixingGroup) -> int:

@@ -44,8 +44,12 @@ class TransformedImages(Dataset):
         return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        if self.seed is not None:
-            seed_everything(derive_seed(self.seed, index))
+        return self.load(index, self.seed)
+
+    def load(self, index: int, seed: int | None) -> tuple[Tensor, int]:
+        """The image at `index` with draws of `seed` instead of the data set's own, and its label."""
+        if seed is not None:
+            seed_everything(derive_seed(seed, index))
         image = self.images.read(index)
         try:
             pixels = self.transform(image)
