@@ -14,16 +14,22 @@ def encode(candidates: Sequence[Candidate]) -> tuple[list[tuple[int, ...]], tupl
     """The level of each candidate on each axis, from 0, and for each axis whether its levels are in an order.
 
     An axis is the mixer or a switch of one stage, such as the heads of stage 2, on which `candidates` differ. A stage
-    whose mixer has no heads gets the backbone's own count, so that a choice of mixers alone is one axis a stage.
+    whose mixer has no heads gets the backbone's own count. A switch that follows from the stage's mixer, as the heads
+    of CSKA do where it is always `cska.h8`, is no axis, so that a choice of mixers alone is one axis a stage.
     """
     rows = [_values(candidate) for candidate in candidates]
     columns = zip(*rows, strict=True)
     ordered_columns = itertools.cycle([False, *(switch.ordered for switch in SWITCHES)])  # the mixer comes first
     axes = []
     ordered_axes = []
-    for column, ordered in zip(columns, ordered_columns, strict=False):
+    mixers: tuple[Any, ...] = ()
+    for number, (column, ordered) in enumerate(zip(columns, ordered_columns, strict=False)):
         values = sorted(set(column))
-        if len(values) == 1:
+        is_mixer = number % (1 + len(SWITCHES)) == 0
+        if is_mixer:
+            mixers = column
+        follows_from_mixer = not is_mixer and len(set(zip(mixers, column, strict=True))) == len(set(mixers))
+        if len(values) == 1 or follows_from_mixer:
             continue
         level_of = {value: level for level, value in enumerate(values)}
         axes.append([level_of[value] for value in column])

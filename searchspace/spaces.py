@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -42,7 +43,8 @@ class SearchSpace:
     """The published placements, followed by every combination of one choice for each stage.
 
     Choices and placements are spelled as in a candidate's text, where `h*` stands for each power of two that divides
-    the stage's channels and `d*` for the backbone's own head dim. Spellings of the same architecture count once.
+    the stage's channels, `h/16` for a head for every 16 of them, and `d*` for the backbone's own head dim. Spellings of
+    the same architecture count once.
     ValueError if a stage has no choice, or a choice cannot be parsed.
     """
 
@@ -165,11 +167,25 @@ class SearchSpace:
         return candidates
 
     def _candidate(self, placement: str) -> Candidate:
-        return Candidate.parse(f"{self.backbone}-{placement}")
+        """The candidate of a placement that has no `h*` or `d*` left."""
+        stages = placement.split("-")
+        dims = BACKBONES[self.backbone].dims
+        if len(stages) == len(dims):
+            stages = list(map(_with_head_count, stages, dims))
+        return Candidate.parse("-".join((self.backbone, *stages)))
 
     def _is_combination(self, candidate: Candidate) -> bool:
         """Whether the candidate combines choices of the stages, as a published one need not."""
         return all(stage in options for stage, options in zip(candidate.stages, self._options, strict=True))
+
+
+def _with_head_count(stage: str, dim: int) -> str:
+    """The stage with its number of heads in place of `h/16`, where 16 is the number of channels for each."""
+
+    def spell(found: re.Match[str]) -> str:
+        return f"h{max(1, dim // int(found[1]))}"
+
+    return re.sub(r"\bh/([1-9]\d*)", spell, stage)
 
 
 @cache

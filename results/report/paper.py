@@ -11,6 +11,7 @@ TITLES = {
     "Table 4": "design of CSKA in stage 2",
     "Figure 3": "heads of CSKA and SKA in stage 2",
     "Open points": "what the paper's text and its authors' code leave open about CSKA",
+    "Open points of SKA": "where the paper's text and its authors' published class put it",
 }
 # What the paper says beside its numbers, as the last sentence of a table's caption.
 REMARKS = {
@@ -21,8 +22,8 @@ REMARKS = {
 
 
 def published(table: str) -> pd.DataFrame:
-    """The rows of `table` ("Table 5"): placement, paper_top1 (percent, one run each), or paper_says where the number
-    is not known."""
+    """The rows of `table` ("Table 5"): row, placement, paper_top1 (percent, one run each), or paper_says where the
+    number is not known. Placements are written without CSKA's heads, which depend on the stage."""
     files = sorted((Path(__file__).parent / "paper").glob("*.csv"))
     rows = pd.concat([pd.read_csv(file) for file in files], ignore_index=True)
     rows = rows[rows["table"] == table].reset_index(drop=True)

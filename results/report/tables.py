@@ -34,7 +34,7 @@ def result_table(
     ).drop_duplicates("placement")
     table = listed.merge(_accuracies(trials), on="placement", how="left")
     table = table.merge(main_device_costs(trials, costs), on="candidate", how="left")
-    table = table.merge(paper[["placement", "paper_top1", "paper_says"]], on="placement", how="left")
+    table = table.merge(paper[["row", "paper_top1", "paper_says"]], on="row", how="left")
     stopped = stopped_rows(trials)
     is_judged = ~trials["placement"].isin(stopped["placement"])
     table = table.merge(_comparisons(trials[is_judged], listed, margin), on="placement", how="left")

@@ -16,6 +16,13 @@ def test_a_choice_of_mixers_is_one_unordered_axis_a_stage():
     assert encode(list(SPACES["placement"]))[1] == (False,) * 4
 
 
+def test_heads_that_follow_from_the_mixer_are_no_axis():
+    assert rows("dwconv-ska-attn-attn", "dwconv-cska.h8-attn-attn", "dwconv-attn.h4-attn-attn") == (
+        [(2,), (1,), (0,)],
+        (False,),
+    )
+
+
 def test_head_counts_are_in_an_order():
     assert any(encode(list(SPACES["heads"]))[1])
     assert rows("dwconv-cska.h4-attn-attn", "dwconv-cska.h1-attn-attn", "dwconv-cska.h16-attn-attn") == (

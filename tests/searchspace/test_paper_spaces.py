@@ -5,13 +5,13 @@ import itertools
 import pytest
 
 from searchspace.candidate import CAFORMER_PLACEMENT, Candidate, Stage
-from searchspace.paper_spaces import DESIGN, HEADS, JOINT, PLACEMENT, SPACES
+from searchspace.paper_spaces import DESIGN, HEADS, JOINT, PLACEMENT, SKA_READINGS, SPACES
 from searchspace.switches import MIXERS
 
 
 @pytest.mark.parametrize(
     ("space", "on_s18", "on_micro"),
-    [(PLACEMENT, 256, 256), (HEADS, 30, 22), (DESIGN, 96, 96), (JOINT, 83_456, 61_696)],
+    [(PLACEMENT, 256, 256), (HEADS, 30, 22), (DESIGN, 96, 96), (JOINT, 83_456, 61_696), (SKA_READINGS, 27, 27)],
     ids=lambda value: getattr(value, "name", None),
 )
 def test_sizes(space, on_s18, on_micro):
@@ -29,7 +29,11 @@ def test_the_placement_space_starts_from_caformer():
 
 def test_placement_holds_every_combination_once_and_the_published_first():
     candidates = list(PLACEMENT)
-    grid = {Candidate.parse("-".join(("caformer_s18", *stages))) for stages in itertools.product(MIXERS, repeat=4)}
+    heads = (4, 8, 20, 32)  # of 16 channels each
+    grid = set()
+    for mixers in itertools.product(MIXERS, repeat=4):
+        stages = [mixer.replace("cska", f"cska.h{number}") for mixer, number in zip(mixers, heads, strict=True)]
+        grid.add(Candidate.parse("-".join(("caformer_s18", *stages))))
     assert set(candidates) == grid
     assert len(candidates) == len(PLACEMENT) == 256
     assert candidates[:7] == PLACEMENT.published_candidates()
@@ -42,9 +46,32 @@ def test_heads_are_the_powers_of_two_that_divide_the_channels():
     assert len(HEADS.on("caformer_micro").published_rows()) == 4 * 6
 
 
-def test_a_fixed_head_dim_is_the_backbones():
-    rows = [row for row in HEADS.published_rows() if row.row == "SKA, head dim fixed"]
-    assert {row.candidate.head_dims[1] for row in rows} == {32}
+@pytest.mark.parametrize(("mixer", "head_dim"), [("SKA", 32), ("CSKA", 16)])
+def test_a_fixed_head_dim_is_the_authors(mixer, head_dim):
+    rows = [row for row in HEADS.published_rows() if row.row == f"{mixer}, head dim fixed"]
+    assert {row.candidate.head_dims[1] for row in rows} == {head_dim}
+
+
+@pytest.mark.parametrize("backbone", ["caformer_s18", "caformer_b36", "caformer_micro"])
+def test_published_cska_has_16_channels_a_head_in_every_stage(backbone):
+    found = set()
+    for candidate in (*PLACEMENT.on(backbone).published_candidates(), *DESIGN.on(backbone).published_candidates()):
+        for stage, head_dim in zip(candidate.stages, candidate.head_dims, strict=True):
+            if stage.mixer == "cska":
+                found.add(head_dim)
+    assert found == {16}
+
+
+def test_on_micro_the_authors_heads_are_the_backbones():
+    """The recorded studies were run before published rows named their heads."""
+    placements = [candidate.placement for candidate in PLACEMENT.on("caformer_micro").published_candidates()]
+    assert placements[4:] == ["dwconv-cska-attn-attn", "dwconv-dwconv-cska-attn", "dwconv-dwconv-attn-cska"]
+
+
+def test_both_places_of_ska_are_offered():
+    placements = [candidate.placement for candidate in SKA_READINGS.published_candidates()]
+    assert "dwconv-ska-attn-attn" in placements
+    assert "dwconv-dwconv-ska.noq-ska.noq" in placements
 
 
 @pytest.mark.parametrize("name", SPACES)

@@ -79,3 +79,13 @@ def test_a_choice_with_a_star_is_one_for_each_power_of_two():
     # Stage 1 of micro has 16 channels and one head of its own.
     space = SearchSpace("s", (("ska.h*",), ("ska",), ("attn",), ("attn",)), backbone="caformer_micro")
     assert sorted({str(candidate.stages[0]) for candidate in space}) == ["ska", "ska.h16", "ska.h2", "ska.h4", "ska.h8"]
+
+
+def test_channels_per_head_give_each_stage_its_number_of_heads():
+    space = SearchSpace("s", (("cska.h/16",), ("cska.k5.h/16",), ("cska.h/32",), ("cska.h/1000",)))
+    assert [str(candidate) for candidate in space] == ["caformer_s18-cska.h4-cska.h8.k5-cska-cska.h1"]
+
+
+def test_no_channels_per_head_is_an_unknown_switch():
+    with pytest.raises(ValueError, match="unknown switch 'h/0'"):
+        SearchSpace("s", (("cska.h/0",), ("attn",), ("attn",), ("attn",)))

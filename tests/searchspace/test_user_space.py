@@ -45,7 +45,9 @@ def test_a_space_of_the_paper_is_found_by_its_name(file):
 
 
 def test_an_unknown_name_is_refused(file):
-    with pytest.raises(ValueError, match="unknown space 'place', expected placement, heads, design, joint or a Python"):
+    with pytest.raises(
+        ValueError, match="unknown space 'place', expected placement, heads, design, joint, ska_readings or a Python"
+    ):
         find_space("place")
 
 

@@ -19,7 +19,7 @@ TABLE5_ROWS = [
         placement=row.candidate.placement,
         baseline=row.baseline.placement,
     )
-    for row in PLACEMENT.published_rows()
+    for row in PLACEMENT.on("caformer_micro").published_rows()
 ]
 
 
