@@ -16,8 +16,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from searchspace.backbones import build
 from searchspace.candidate import NUM_STAGES, Candidate, Stage
 from searchspace.user_space import load_from_environment
-from trainers.data.batch_loaders import InMemoryLoader
 from trainers.data.in_memory import InMemoryDataset
+from trainers.data.in_memory_loader import InMemoryLoader
 from trainers.device import choose_kernels_by_speed, device_name
 from trainers.recipes import Recipe
 from trainers.resources import Resources

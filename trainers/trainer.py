@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from searchspace.candidate import Candidate
 from storage.folder import Folder
 from trainers.checkpoint import Checkpoint, save_checkpoint, save_test_top1
-from trainers.data.batch_loaders import Batch, BatchLoader, make_batch_loader
+from trainers.data.batch_loaders import make_batch_loader
+from trainers.data.loader import Batch, BatchLoader
 from trainers.data.transforms import INTERPOLATION
 from trainers.evaluation import Evaluation, evaluate, evaluation_batch
 from trainers.metadata import CheckpointMetadata
@@ -75,6 +76,11 @@ class Trainer:
         return evaluation_batch(self.micro_batch, self.device)
 
     @property
+    def _pads(self) -> bool:
+        """Whether evaluation fills its last batches up: on a GPU every further shape is compiled or timed anew."""
+        return self.device.type == "cuda"
+
+    @property
     def finished(self) -> bool:
         """Whether the recipe's epochs are complete or the training has diverged."""
         if not self.history:
@@ -89,7 +95,7 @@ class Trainer:
             epoch = len(self.history)
             train_batches = upcoming
             # Asked for before they are needed: no loader process waits for the end of an epoch or of its validation.
-            val_batches = self.loader.val_batches(self.evaluation_batch)
+            val_batches = self.loader.val_batches(self.evaluation_batch, padded=self._pads)
             upcoming = self._train_batches(epoch + 1)
             train_loss = self._train_epoch(epoch, train_batches)
             val_loss = math.nan
@@ -115,7 +121,7 @@ class Trainer:
     def test(self) -> float:
         """Top-1 in percent on the test images. They are read once; the result is saved if training has finished."""
         if self.test_top1 is None:
-            self.test_top1 = self._evaluate(self.loader.test_batches(self.evaluation_batch)).top1
+            self.test_top1 = self._evaluate(self.loader.test_batches(self.evaluation_batch, padded=self._pads)).top1
             if self.folder and self.finished and self.rank_context.rank == 0:
                 save_test_top1(self.folder, len(self.history), self.test_top1)
         return self.test_top1

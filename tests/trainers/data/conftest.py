@@ -4,6 +4,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.images import picture, write_jpeg_folders
+from trainers.data.class_folders import open_class_folders
+from trainers.data.streamed import StreamedDataset
 from trainers.recipes import ABLATION, Recipe
 
 
@@ -30,3 +32,9 @@ def tiny_ablation() -> Recipe:
     """The paper's recipe on tiny streamed images, with every source of randomness."""
     changes = {"backbone": "caformer_micro", "img_size": 16, "epochs": 4, "warmup_epochs": 1, "stop_epoch": 3}
     return replace(ABLATION, name="tiny", batch_size=16, micro_batch=128, lr=2e-3, **changes)
+
+
+@pytest.fixture
+def stream(jpeg_folders: Path) -> StreamedDataset:
+    """40 images to train on and eight to test on, in class folders."""
+    return open_class_folders(jpeg_folders)
