@@ -32,11 +32,13 @@ class Measurements:
     decoding_speed: float | None = None  # images per second of one process, if images are streamed
 
     def loader(self) -> DecodingEstimate | None:
-        """How many loader workers keep up with the fastest measured candidate; None for images in memory."""
+        """The loader workers of a trial and what they decode; None for images in memory."""
         if self.decoding_speed is None:
             return None
         fastest = max(cost.train_images_per_second for cost in self.costs)
-        return DecodingEstimate.for_model(self.decoding_speed, fastest, self.resources)
+        return DecodingEstimate.for_model(
+            self.decoding_speed, fastest, self.resources, trials_at_a_time=self.trials_at_a_time
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,7 +39,7 @@ def decoding_speed(
 
 @dataclass(frozen=True)
 class DecodingEstimate:
-    """Decoding by `workers` processes for each of `ranks`; one process decodes `worker_speed` images per second.
+    """Decoding by `workers` processes for each of `ranks`; one process alone decodes `worker_speed` images per second.
 
     With 0 workers, the training process itself decodes, between its micro-batches.
     """
@@ -47,24 +47,34 @@ class DecodingEstimate:
     worker_speed: float
     workers: int
     ranks: int = 1
+    trials_at_a_time: int = 1  # each with as many processes
 
     @classmethod
-    def for_model(cls, worker_speed: float, model_speed: float, resources: Resources) -> DecodingEstimate:
-        """As many workers as keep up with a model of `model_speed` images per second and rank, if there are threads.
-
-        With a GPU there is always a worker: the GPU would wait while its own process decodes.
+    def for_model(
+        cls, worker_speed: float, model_speed: float, resources: Resources, *, trials_at_a_time: int = 1
+    ) -> DecodingEstimate:
+        """With a GPU, all threads of a rank's share but one decode: the model hardly needs them, and `worker_speed`
+        was measured on an idle machine. On a CPU, as many as keep up with `model_speed` images per second and rank.
         """
-        keeps_up = math.ceil(1.2 * model_speed / worker_speed)  # a fifth more than needed, since images differ
-        most = resources.threads - 1
-        least = 1 if resources.device == "cuda" else 0
-        workers = max(min(keeps_up, most), least)
-        return cls(worker_speed, workers, resources.ranks)
+        spare_threads = resources.threads - 1
+        if resources.device == "cuda":
+            workers = max(spare_threads, 1)  # the GPU would wait while its own process decodes
+        else:
+            keeps_up = math.ceil(1.2 * model_speed / worker_speed)  # a fifth more than needed, since images differ
+            workers = min(keeps_up, spare_threads)
+        return cls(worker_speed, workers, resources.ranks, trials_at_a_time)
 
     @property
     def images_per_second(self) -> float:
-        """What all ranks together decode."""
+        """What all ranks of a trial together decode at best: each process as fast as one alone."""
         speed_per_rank = self.worker_speed * max(self.workers, 1)
         return speed_per_rank * self.ranks
+
+    @property
+    def loaded_images_per_second(self) -> float:
+        """What all ranks of a trial decode if every process shares a core with another one, at half the speed."""
+        processes = max(self.workers, 1) * self.ranks * self.trials_at_a_time
+        return self.images_per_second if processes == 1 else self.images_per_second / 2
 
     def seconds_per_image(self, model_seconds: float) -> float:
         """Seconds of training for one image, where the model (on all ranks) takes `model_seconds` for it."""
@@ -78,10 +88,23 @@ class DecodingEstimate:
 
         `model_speed` is in images per second of all ranks.
         """
-        model_is_slower = self.workers > 0 and self.images_per_second > model_speed
-        limit = "the model limits" if model_is_slower else "the loader limits"
         processes = f"{self.workers} loader processes" if self.workers else "no loader process"
         if self.ranks > 1:
             processes += f" for each of {self.ranks} ranks"
-        speeds = f"the loader {self.images_per_second:,.0f}, the model {model_speed:,.0f} images/s"
-        return f"one process decodes {self.worker_speed:,.0f} images/s; {processes}; {speeds}: {limit}"
+        reach = f"{self.images_per_second:,.0f}"
+        if self.loaded_images_per_second < self.images_per_second:
+            reach = f"{self.loaded_images_per_second:,.0f} (two processes on each core) to {reach}"
+        if self.trials_at_a_time > 1:
+            processes += f" a trial, {self.trials_at_a_time} trials at a time"
+            reach += " for each trial"
+        return (
+            f"one process alone decodes {self.worker_speed:,.0f} images/s; {processes}; "
+            f"the loader reaches {reach}, the model {model_speed:,.0f} images/s: {self._limit(model_speed)}"
+        )
+
+    def _limit(self, model_speed: float) -> str:
+        if not self.workers or self.images_per_second <= model_speed:
+            return "the loader limits"
+        if self.loaded_images_per_second > model_speed:
+            return "the model limits"
+        return "the loader may limit"
