@@ -140,9 +140,11 @@ def play(search: RungSearch, curves: Floats, workers: int) -> dict[TrialName, Tr
     now = 0
     number = 0
     while True:
-        for name in search.stops(trials):
-            trials[name] = TrialState(status="stopped", top1=trials[name].top1)
-        job = search.next_job(trials, active) if len(active) < workers else None
+        job = None
+        if len(active) < workers:
+            for name in search.stops(trials):
+                trials[name] = TrialState(status="stopped", top1=trials[name].top1)
+            job = search.next_job(trials, active)
         if job is not None:
             trained = trials[job.name].top1 if job.name in trials else ()
             trials[job.name] = TrialState(top1=trained)
