@@ -36,6 +36,8 @@ def _add_study_options(parser: argparse.ArgumentParser) -> None:
     add("--results", "--storage", default="results/runs", metavar="DIR", help=where)
     add("--reuse", action="store_true", help="import equal trials that other studies have trained")
     add("--epochs", type=int, metavar="N", help="end every trial after N epochs of the recipe's schedule")
+    averaged = "also evaluate an exponential moving average of the weights, of this decay a step, such as 0.9998"
+    add("--ema", type=float, metavar="DECAY", help=averaged)
 
 
 def _add_search_options(parser: argparse.ArgumentParser) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
 from orchestrator.plan import SearchOptions, StudyPlan
 from results.store import Study
@@ -22,6 +23,8 @@ def make_plan(args: argparse.Namespace) -> StudyPlan:
     recipe = RECIPES[args.recipe]
     if args.epochs is not None:
         recipe = recipe.cut(args.epochs)
+    if args.ema is not None:
+        recipe = replace(recipe, ema_decay=args.ema)
     source = recipe.source(args.data)
     space = space.on(recipe.backbone)
     study = Study(args.study or _default_study_name(space, recipe), args.results)

@@ -20,6 +20,7 @@ from trainers.data.decoding_estimate import DecodingEstimate
 from trainers.resources import Resources
 
 CHECKPOINT_BYTES_PER_PARAM = 12  # fp32 weights and the optimizer's two moments
+EMA_BYTES_PER_PARAM = 4  # the averaged weights, with --ema
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +114,11 @@ def estimate_study(
         longest_candidate_seconds=max(candidate_seconds),
         longest_pending_seconds=longest_pending,
         total_seconds=max(sum(pending_seconds) / measured.trials_at_a_time, longest_pending),
-        disk_bytes=disk_bytes([sizes[trial.candidate].num_params for trial in pending], measured.trials_at_a_time),
+        disk_bytes=disk_bytes(
+            [sizes[trial.candidate].num_params for trial in pending],
+            measured.trials_at_a_time,
+            averaged=plan.recipe.ema_decay is not None,
+        ),
         free_bytes=plan.study.folder.free(),
         loader=loader,
         resolution=_resolution(num_seeds, plan.num_comparisons(), plan.study) if num_seeds > 1 else None,
@@ -134,12 +139,13 @@ def extreme_candidates(sizes: Mapping[str, ModelSize]) -> list[str]:
     return list(dict.fromkeys([smallest, largest]))
 
 
-def disk_bytes(params: Sequence[int], trials_at_a_time: int, *, row_bytes: int = 30_000) -> int:
-    """Bytes that trials of models with so many parameters write.
+def disk_bytes(params: Sequence[int], trials_at_a_time: int, *, averaged: bool = False, row_bytes: int = 30_000) -> int:
+    """Bytes that trials of models with so many parameters write, with `averaged` weights or without.
 
     Every trial keeps one checkpoint and its rows; each running one briefly holds a second checkpoint.
     """
-    checkpoints = sorted((count * CHECKPOINT_BYTES_PER_PARAM for count in params), reverse=True)
+    bytes_per_param = CHECKPOINT_BYTES_PER_PARAM + averaged * EMA_BYTES_PER_PARAM
+    checkpoints = sorted((count * bytes_per_param for count in params), reverse=True)
     return sum(checkpoints) + sum(checkpoints[:trials_at_a_time]) + len(checkpoints) * row_bytes
 
 
@@ -149,7 +155,8 @@ def remaining_disk_bytes(plan: StudyPlan, trials_at_a_time: int) -> int:
     if not pending:
         return 0
     sizes = candidate_sizes(plan, pending)
-    return disk_bytes([sizes[trial.candidate].num_params for trial in pending], trials_at_a_time)
+    params = [sizes[trial.candidate].num_params for trial in pending]
+    return disk_bytes(params, trials_at_a_time, averaged=plan.recipe.ema_decay is not None)
 
 
 def _resolution(seeds: int, num_comparisons: int, study: Study, *, assumed_sd: float = 0.5) -> Resolution:

@@ -29,6 +29,7 @@ def trial_row(record: TrialRecord, report: TrialReport) -> TrialRecord:
     changes = _shared_fields(report, TrialRecord)
     changes["epoch"] = report.epoch
     changes["top1"] = _finite(report.last.top1)
+    changes["ema_top1"] = report.last.ema_top1
     changes["seconds"] = report.seconds
     return replace(record, **changes)
 

@@ -56,6 +56,8 @@ class TrialRecord:
     forecast_low: Annotated[float | None, "lower end of the forecast's 95 % interval"] = None
     forecast_high: Annotated[float | None, "upper end of the forecast's 95 % interval"] = None
     forecast_p_worse: Annotated[float | None, "probability that the row ends worse by more than the margin"] = None
+    ema_top1: Annotated[float | None, "as top1, with averaged weights (--ema); decides nothing"] = None
+    ema_test_top1: Annotated[float | None, "as test_top1, with averaged weights (--ema); decides nothing"] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +74,7 @@ class EpochRecord:
     lr: Annotated[float, "learning rate at the last step of the epoch"]
     seconds: Seconds
     finished_at: Annotated[datetime, "UTC"]
+    ema_top1: Annotated[float | None, "as top1, with averaged weights (--ema); decides nothing"] = None
 
 
 @dataclass(frozen=True, kw_only=True)

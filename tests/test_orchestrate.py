@@ -40,6 +40,7 @@ def refusal(capsys, *arguments, entry=main):
         (["--space", "placement", "--seeds", "0"], "--seeds 0, expected 1 or more"),
         (["--space", "placement", "--trials", "-3"], "--trials -3, expected 0 or more"),
         (["--space", "placement", "--epochs", "-1"], "-1 epochs, expected 1 to 12"),
+        (["--space", "placement", "--ema", "1"], "the decay of the averaged weights is 1.0, expected between 0 and 1"),
         (["--space", "placement", "--gpus-per-trial", "-0.5"], "--gpus-per-trial -0.5, expected 0 or more"),
         (["--space", "placement", "--data", ""], "recipe 'digits' needs --data"),
         (["--space", "placement", "--data", "~nosuchuser/x"], "no data at ~nosuchuser/x"),

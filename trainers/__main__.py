@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from searchspace.candidate import Candidate
@@ -66,6 +67,12 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
         "--init", metavar="WEIGHTS", help="initial weights: pretrained, or a .safetensors file, as for orchestrate.py"
     )
     parser.add_argument("--epochs", type=_positive, metavar="N", help="stop after N epochs of the recipe's schedule")
+    parser.add_argument(
+        "--ema",
+        type=float,
+        metavar="DECAY",
+        help="also evaluate a moving average of the weights, as for orchestrate.py",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--ranks", type=_positive, metavar="K", default=1, help="processes, each on its own GPU (%(default)s)"
@@ -135,7 +142,8 @@ def _train(args: argparse.Namespace) -> int:
     if report.diverged:
         print(f"{task.candidate} diverged at epoch {report.epoch}")
         return 1
-    print(f"{task.candidate}: test top-1 {report.test_top1:.2f} %")
+    averaged = "" if report.ema_test_top1 is None else f"; with averaged weights {report.ema_test_top1:.2f} %"
+    print(f"{task.candidate}: test top-1 {report.test_top1:.2f} %{averaged}")
     return 0
 
 
@@ -145,6 +153,8 @@ def _trial(args: argparse.Namespace) -> tuple[TrialTask, TrainingSetup]:
     recipe = RECIPES[args.recipe]
     if args.epochs is not None:
         recipe = recipe.cut(args.epochs)
+    if args.ema is not None:
+        recipe = replace(recipe, ema_decay=args.ema)
     if not 0 <= args.seed < 2**32:
         raise ValueError(f"seed {args.seed}, expected 0 to {2**32 - 1}")
     source = recipe.source(args.data)

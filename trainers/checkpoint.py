@@ -25,6 +25,7 @@ from trainers.trial_task import EpochMetrics
 
 MODEL = "model.safetensors"
 OPTIMIZER = "optimizer.safetensors"
+EMA = "ema.safetensors"  # only where the recipe averages the weights
 TRAINER = "trainer.json"
 # What a file that is not as it was written may raise.
 DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError)
@@ -39,7 +40,9 @@ class Checkpoint:
     model: dict[str, Tensor]
     optimizer: dict[str, Any]
     scaler: dict[str, Any]  # of gradients in float16; empty if they are not scaled
+    ema: dict[str, Tensor] | None = None  # the averaged weights, if the recipe has them
     test_top1: float | None = None  # percent; None until training has finished
+    ema_test_top1: float | None = None  # with averaged weights
 
     @property
     def epoch(self) -> int:
@@ -53,19 +56,23 @@ def save_checkpoint(folder: Folder, checkpoint: Checkpoint, *, keep: int) -> Non
     target.remove(TRAINER)  # of a damaged checkpoint, whose other files are about to change
     target.make()
     optimizer_tensors, optimizer_rest = _split_optimizer(checkpoint.optimizer)
-    model_tensors = {name: tensor.contiguous() for name, tensor in checkpoint.model.items()}
-    model = save(model_tensors)
-    optimizer = save(optimizer_tensors)
-    target.write(MODEL, model)
-    target.write(OPTIMIZER, optimizer)
+    tensors = {MODEL: checkpoint.model, OPTIMIZER: optimizer_tensors}
+    if checkpoint.ema is not None:
+        tensors[EMA] = checkpoint.ema
+    digests = {}
+    for name, tensors_of_file in tensors.items():
+        content = _to_bytes(tensors_of_file)
+        target.write(name, content)
+        digests[name] = digest(content)
     description = {
         "identity": checkpoint.metadata.identity,
         "origin": asdict(checkpoint.metadata),
         "history": [asdict(epoch) for epoch in checkpoint.history],
         "scaler": checkpoint.scaler,
         "test_top1": checkpoint.test_top1,
+        "ema_test_top1": checkpoint.ema_test_top1,
         "optimizer": optimizer_rest,
-        "digests": {MODEL: digest(model), OPTIMIZER: digest(optimizer)},
+        "digests": digests,
     }
     target.write(TRAINER, to_json(description))
     names = _epoch_names(folder)
@@ -76,11 +83,12 @@ def save_checkpoint(folder: Folder, checkpoint: Checkpoint, *, keep: int) -> Non
             folder.remove(name)
 
 
-def save_test_top1(folder: Folder, epoch: int, test_top1: float) -> None:
-    """Add the top-1 on the test images, in percent, to the checkpoint of `epoch`."""
+def save_test_top1(folder: Folder, epoch: int, test_top1: float, ema_test_top1: float | None = None) -> None:
+    """Add the top-1 on the test images, in percent, to the checkpoint of `epoch`; also that of averaged weights."""
     target = folder / _name(epoch)
     description = json.loads(target.read(TRAINER))
     description["test_top1"] = test_top1
+    description["ema_test_top1"] = ema_test_top1
     target.write(TRAINER, to_json(description))
 
 
@@ -91,8 +99,7 @@ class StoredCheckpoint:
     source: Folder
     description: CheckpointJson
     digest: str  # of trainer.json, which holds those of the other files
-    model: bytes
-    optimizer: bytes
+    tensors: dict[str, bytes]  # the contents of the tensor files, by name
 
     @property
     def epoch(self) -> int:
@@ -103,19 +110,22 @@ class StoredCheckpoint:
         """The checkpoint with the model on `device`. ValueError in one line if it is intact but cannot be loaded."""
         description = self.description
         try:
-            model_tensors = load(self.model)
+            model = _to_device(load(self.tensors[MODEL]), device)
+            ema = _to_device(load(self.tensors[EMA]), device) if EMA in self.tensors else None
             # The optimizer moves its state itself, and leaves step counters on the CPU, where reading them is free.
-            optimizer = _join_optimizer(load(self.optimizer), description.optimizer)
+            optimizer = _join_optimizer(load(self.tensors[OPTIMIZER]), description.optimizer)
         except DAMAGE as error:
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
             raise ValueError(f"checkpoint {self.source} is intact but cannot be loaded: {reason}") from error
         return Checkpoint(
             metadata=description.metadata,
             history=description.history,
-            model={name: tensor.to(device) for name, tensor in model_tensors.items()},
+            model=model,
             optimizer=optimizer,
             scaler=description.scaler,
+            ema=ema,
             test_top1=description.test_top1,
+            ema_test_top1=description.ema_test_top1,
         )
 
 
@@ -156,9 +166,11 @@ def read_checkpoint(folder: Folder, epoch: int) -> StoredCheckpoint:
     source = folder / _name(epoch)
     content = source.read(TRAINER)
     digests = require_intact(content)["digests"]
-    model = source.read(MODEL)
-    optimizer = source.read(OPTIMIZER)
-    if digests != {MODEL: digest(model), OPTIMIZER: digest(optimizer)}:
+    names = [MODEL, OPTIMIZER]
+    if EMA in digests:
+        names.append(EMA)
+    tensors = {name: source.read(name) for name in names}
+    if digests != {name: digest(content) for name, content in tensors.items()}:
         raise DamageError(f"{source} is not what was written")
     try:
         description = parse_json(CheckpointJson, content)
@@ -166,7 +178,7 @@ def read_checkpoint(folder: Folder, epoch: int) -> StoredCheckpoint:
         raise ValueError(f"checkpoint {source} is intact but cannot be loaded: {error}") from error
     if len(description.history) != epoch:
         raise ValueError(f"checkpoint {source} is intact but has {len(description.history)} epochs")
-    return StoredCheckpoint(source, description, digest(content), model, optimizer)
+    return StoredCheckpoint(source, description, digest(content), tensors)
 
 
 def read_tensors(source: Folder, name: str, digests: Mapping[str, str]) -> dict[str, Tensor]:
@@ -193,6 +205,14 @@ def _name(epoch: int) -> str:
 
 def _epoch_names(folder: Folder) -> list[str]:
     return [name for name in folder.folders() if re.fullmatch(r"epoch-\d{4}", name)]
+
+
+def _to_bytes(tensors: Mapping[str, Tensor]) -> bytes:
+    return save({name: tensor.contiguous() for name, tensor in tensors.items()})
+
+
+def _to_device(tensors: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    return {name: tensor.to(device) for name, tensor in tensors.items()}
 
 
 def _split_optimizer(state: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -30,6 +30,7 @@ class CheckpointJson:
     optimizer: dict[str, Any]  # what of the optimizer's state is no tensor
     scaler: dict[str, Any]
     test_top1: FiniteFloat | None = None
+    ema_test_top1: FiniteFloat | None = None
 
 
 def to_json(description: Mapping[str, Any]) -> bytes:

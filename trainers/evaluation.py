@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -39,7 +39,6 @@ class Evaluation:
         return 100 * self.in_top5.sum().item() / self.images.sum().item()
 
 
-@torch.inference_mode()
 def evaluate(
     predict: Callable[[Tensor], Tensor],
     batches: Iterable[tuple[Tensor, Tensor]],
@@ -48,23 +47,42 @@ def evaluate(
     device: torch.device,
     rank_context: RankContext | None = None,
 ) -> Evaluation:
-    """Evaluate on batches of normalised images (B, C, H, W) and labels (B,), summed over all ranks.
+    """`evaluate_all` of one model."""
+    (evaluation,) = evaluate_all([predict], batches, num_classes=num_classes, device=device, rank_context=rank_context)
+    return evaluation
 
-    `predict` maps images to logits (B, classes) in float32. A loader may fill its last batch with any images whose
+
+@torch.inference_mode()
+def evaluate_all(
+    predictors: Sequence[Callable[[Tensor], Tensor]],
+    batches: Iterable[tuple[Tensor, Tensor]],
+    *,
+    num_classes: int,
+    device: torch.device,
+    rank_context: RankContext | None = None,
+) -> list[Evaluation]:
+    """Evaluate models on the same batches of normalised images (B, C, H, W) and labels (B,), summed over all ranks.
+
+    Each predictor maps images to logits (B, classes) in float32. A loader may fill its last batch with any images whose
     label is PADDING, so that all batches have one shape; they are left out. Nothing waits for the device until the end.
     """
-    counts = torch.zeros((3, num_classes), dtype=torch.float64, device=device)
-    total_loss = torch.zeros(1, dtype=torch.float64, device=device)
+    counts = torch.zeros((len(predictors), 3, num_classes), dtype=torch.float64, device=device)
+    total_losses = torch.zeros((len(predictors), 1), dtype=torch.float64, device=device)
     for images, labels in batches:
-        logits = predict(images)
-        total_loss += F.cross_entropy(logits, labels, reduction="sum", ignore_index=PADDING)
-        counts += _count_batch(logits, labels)
-    sums = torch.cat([counts.flatten(), total_loss])
+        for index, predict in enumerate(predictors):
+            logits = predict(images)
+            total_losses[index] += F.cross_entropy(logits, labels, reduction="sum", ignore_index=PADDING)
+            counts[index] += _count_batch(logits, labels)
+    sums = torch.cat([counts.flatten(1), total_losses], dim=1)
     if rank_context is not None:
         sums = rank_context.sum(sums)
-    sums = sums.cpu()
-    images_seen, in_top1, in_top5 = sums[:-1].view(3, num_classes).long()
-    return Evaluation(images_seen, in_top1, in_top5, sums[-1].item())
+    return [_evaluation(sums_of_model, num_classes) for sums_of_model in sums.cpu()]
+
+
+def _evaluation(sums: Tensor, num_classes: int) -> Evaluation:
+    """From the counts (3, classes), flattened, and the sum of the losses after them."""
+    images, in_top1, in_top5 = sums[:-1].view(3, num_classes).long()
+    return Evaluation(images, in_top1, in_top5, sums[-1].item())
 
 
 def evaluation_batch(micro_batch: int, device: torch.device) -> int:

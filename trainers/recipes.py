@@ -47,6 +47,7 @@ class Recipe:
     crop_padding: int = 0  # pixels of zero padding before the random crop of images in memory
     hflip: bool = False
     init: str | None = None  # name and fingerprint of the weights that training begins with; None: random weights
+    ema_decay: float | None = None  # also evaluate an exponential moving average of the weights with this decay a step
     mixers_first: int = 0  # epochs at the start that train only the parameters which those weights lack
     val_fraction: float = 0.1  # fraction of the training images held out; every decision of a search is taken on them
     first_rung: int = 1  # epochs from `rung_start` to the first rung
@@ -59,6 +60,8 @@ class Recipe:
                 raise ValueError(f"{name} is {value}, expected 1 or more")
         if not 0 < self.val_fraction < 1:
             raise ValueError(f"val_fraction is {self.val_fraction}, expected a number between 0 and 1")
+        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+            raise ValueError(f"the decay of the averaged weights is {self.ema_decay}, expected between 0 and 1")
 
     @property
     def budget(self) -> int:

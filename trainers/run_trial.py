@@ -135,6 +135,7 @@ def _report(trainer: Trainer) -> TrialReport:
         device=device_name(trainer.device),
         torch=torch.__version__,
         ranks=trainer.rank_context.size,
+        ema_test_top1=trainer.ema_test_top1,
         micro_batch=trainer.micro_batch,
         accumulation=trainer.passes,
         finished=trainer.finished,

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from searchspace.candidate import Candidate
 from storage.folder import Folder
@@ -20,7 +20,7 @@ from trainers.checkpoint import Checkpoint, save_checkpoint, save_test_top1
 from trainers.data.batch_loaders import make_batch_loader
 from trainers.data.loader import Batch, BatchLoader
 from trainers.data.transforms import INTERPOLATION
-from trainers.evaluation import Evaluation, evaluate, evaluation_batch
+from trainers.evaluation import Evaluation, evaluate_all, evaluation_batch
 from trainers.metadata import CheckpointMetadata
 from trainers.optimizer import Optimizer
 from trainers.rank_context import RankContext
@@ -67,6 +67,7 @@ class Trainer:
         self.optimizer = Optimizer(self.model, recipe, device=self.device, steps_per_epoch=self.loader.steps)
         self.history: list[EpochMetrics] = []
         self.test_top1: float | None = None
+        self.ema_test_top1: float | None = None
         if folder:
             self._resume(folder)
 
@@ -100,11 +101,13 @@ class Trainer:
             train_loss = self._train_epoch(epoch, train_batches)
             val_loss = math.nan
             top1 = math.nan
+            ema_top1 = None
             if math.isfinite(train_loss):
-                validation = self._evaluate(val_batches)
+                validation, averaged = self._evaluate(val_batches)
                 val_loss = validation.loss
                 if math.isfinite(val_loss):
                     top1 = validation.top1
+                    ema_top1 = averaged.top1 if averaged else None
             metrics = EpochMetrics(
                 epoch=epoch + 1,
                 train_loss=train_loss,
@@ -113,17 +116,23 @@ class Trainer:
                 lr=self.optimizer.lr,
                 seconds=time.monotonic() - start,
                 finished_at=time.time(),
+                ema_top1=ema_top1,
             )
             self.history.append(metrics)
             self._save()
             yield metrics
 
     def test(self) -> float:
-        """Top-1 in percent on the test images. They are read once; the result is saved if training has finished."""
+        """Top-1 in percent on the test images, and in `ema_test_top1` that of averaged weights if there are any.
+
+        The images are read once; the result is saved if training has finished.
+        """
         if self.test_top1 is None:
-            self.test_top1 = self._evaluate(self.loader.test_batches(self.evaluation_batch, padded=self._pads)).top1
+            evaluation, averaged = self._evaluate(self.loader.test_batches(self.evaluation_batch, padded=self._pads))
+            self.test_top1 = evaluation.top1
+            self.ema_test_top1 = averaged.top1 if averaged else None
             if self.folder and self.finished and self.rank_context.rank == 0:
-                save_test_top1(self.folder, len(self.history), self.test_top1)
+                save_test_top1(self.folder, len(self.history), self.test_top1, self.ema_test_top1)
         return self.test_top1
 
     def step(self, batches: Iterable[Batch]) -> Tensor:
@@ -164,19 +173,25 @@ class Trainer:
         for step in range(self.loader.steps):
             self.optimizer.set_lr(epoch, step)
             total_loss += self.step(islice(batches, self.passes))
+            self.training_model.update_average(epoch * self.loader.steps + step + 1)
             if step % check_every == 0 and not torch.isfinite(self.rank_context.sum(total_loss.clone())):
                 break
         return self.rank_context.sum(total_loss).item() / self.loader.steps / self.rank_context.size
 
-    def _evaluate(self, batches: Iterable[Batch]) -> Evaluation:
+    def _evaluate(self, batches: Iterable[Batch]) -> tuple[Evaluation, Evaluation | None]:
+        """Of the model, and of the averaged weights if the recipe has them, on the same batches."""
         self.model.eval()
-        return evaluate(
-            self.training_model.predict,
+        predict = [self.training_model.predict]
+        if self.training_model.average is not None:
+            predict.append(self.training_model.predict_averaged)
+        evaluation, *averaged = evaluate_all(
+            predict,
             batches,
             num_classes=len(self.metadata.classes),
             device=self.device,
             rank_context=self.rank_context,
         )
+        return evaluation, averaged[0] if averaged else None
 
     def _save(self) -> None:
         """Save the newest epoch, once all ranks have completed it."""
@@ -188,6 +203,7 @@ class Trainer:
                 model=self.model.state_dict(),
                 optimizer=self.optimizer.base.state_dict(),
                 scaler=self.optimizer.scaler.state_dict(),
+                ema=self.training_model.average_state(),
             )
             # While training goes on, the one before is kept in case that the newest is damaged.
             save_checkpoint(self.folder, checkpoint, keep=1 if self.finished else 2)
@@ -198,9 +214,10 @@ class Trainer:
         if checkpoint is None:
             return
         require_same_trial(checkpoint.metadata, self.metadata, folder)
-        load_state(self.model, self.optimizer, checkpoint, folder)
+        load_state(self.training_model, self.optimizer, checkpoint, folder)
         self.history = list(checkpoint.history)
         self.test_top1 = checkpoint.test_top1
+        self.ema_test_top1 = checkpoint.ema_test_top1
 
 
 def epoch_seed(seed: int, epoch: int) -> int:
@@ -214,10 +231,13 @@ def require_same_trial(found: CheckpointMetadata, expected: CheckpointMetadata, 
         raise ValueError(f"{folder} holds checkpoints of {found.identity}, expected {expected.identity}")
 
 
-def load_state(model: nn.Module, optimizer: Optimizer, checkpoint: Checkpoint, folder: Folder) -> None:
-    """Restore the weights and the optimizer. ValueError in one line if the checkpoint, from `folder`, does not fit."""
+def load_state(model: TrainingModel, optimizer: Optimizer, checkpoint: Checkpoint, folder: Folder) -> None:
+    """Restore the weights, their average and the optimizer.
+
+    ValueError in one line if the checkpoint, which is from `folder`, does not fit.
+    """
     try:
-        model.load_state_dict(checkpoint.model)
+        model.load_state_dicts(checkpoint.model, checkpoint.ema)
         optimizer.load_state_dicts(checkpoint.optimizer, checkpoint.scaler)
     except (torch.OutOfMemoryError, torch.AcceleratorError):  # the device's fault, not the checkpoint's
         raise

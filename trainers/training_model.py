@@ -5,6 +5,7 @@ Adds to the plain model: mixed precision, frozen parameters, and gradients that 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 
 import torch
@@ -16,6 +17,8 @@ from searchspace.candidate import Candidate
 from trainers.rank_context import RankContext
 from trainers.trial_task import TrainingSetup
 from trainers.warm_start import freeze, load_shared_weights
+
+from timm.utils import ModelEmaV3
 
 
 class TrainingModel:
@@ -39,6 +42,10 @@ class TrainingModel:
         if setup.weights:
             self.new_parameters = load_shared_weights(self.module, candidate, setup.weights)
         self.module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average: ModelEmaV3 | None = None  # of the weights after each step, if the recipe asks for it
+        if recipe.ema_decay is not None:
+            # At the start it forgets faster: what the first steps left would outweigh all others in a short training.
+            self.average = ModelEmaV3(self.module, recipe.ema_decay, use_warmup=True)
         if recipe.compile and device.type == "cuda":
             self.module.compile()
         self._parallel: nn.Module | None = None
@@ -65,6 +72,23 @@ class TrainingModel:
         """The context of a loss and its backward pass: without `sync`, the ranks do not average the gradients yet."""
         return self.rank_context.maybe_no_sync(self._wrapped(), sync=sync)
 
+    def update_average(self, step: int) -> None:
+        """Take the weights after step `step` of the training, from 1, into their average."""
+        if self.average is not None:
+            self.average.update(self.module, step)
+
+    def average_state(self) -> dict[str, Tensor] | None:
+        """The averaged weights by name, for a checkpoint; None if the recipe has none."""
+        return None if self.average is None else self.average.module.state_dict()
+
+    def load_state_dicts(self, weights: Mapping[str, Tensor], average: Mapping[str, Tensor] | None) -> None:
+        """Restore the weights and their average. ValueError if one of model and checkpoint has an average alone."""
+        self.module.load_state_dict(weights)
+        if (average is None) != (self.average is None):
+            raise ValueError("only one of recipe and checkpoint has averaged weights")
+        if self.average is not None and average is not None:
+            self.average.module.load_state_dict(average)
+
     def _wrapped(self) -> nn.Module:
         """The model that averages its gradients over the ranks.
 
@@ -80,6 +104,13 @@ class TrainingModel:
         """Logits (B, classes) of normalised images (B, C, H, W), in float32."""
         with self._autocast:
             return self.module(images).float()
+
+    @torch.inference_mode()
+    def predict_averaged(self, images: Tensor) -> Tensor:
+        """`predict` with the averaged weights of a recipe that asks for them."""
+        assert self.average is not None
+        with self._autocast:
+            return self.average.module(images).float()
 
 
 def amp_dtype(amp: str | None, device: torch.device) -> torch.dtype | None:

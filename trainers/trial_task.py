@@ -76,6 +76,7 @@ class EpochMetrics:
     lr: float  # at the last step
     seconds: float  # wall-clock time
     finished_at: float  # seconds since 1970, UTC
+    ema_top1: float | None = None  # percent of the validation split with averaged weights; None if none are kept
 
     @property
     def diverged(self) -> bool:
@@ -95,6 +96,7 @@ class TrialReport:
     micro_batch: int  # images of one forward pass of a rank
     accumulation: int  # forward passes per optimizer step
     finished: bool  # the recipe's budget is spent, or training diverged
+    ema_test_top1: float | None = None  # as `test_top1`, with averaged weights; None if none are kept
     note: str | None = None  # one line about a recovery, if there was one before this epoch
 
     @property

@@ -26,6 +26,7 @@ TABLE: dict[str, Column] = {
     "test_top1": Column("float64", "top-1 of the test images in percent, mean over seeds"),
     "test_sd": Column("float64", "top-1 of the test images in percent, standard deviation over seeds"),
     "val_top1": Column("float64", "top-1 of the validation split in percent, mean over seeds"),
+    "ema_test_top1": Column("float64", "test_top1 with averaged weights; missing without --ema, and decides nothing"),
     "difference": Column("float64", "test_top1 minus the baseline's, in percentage points; finished trials only"),
     "low": Column("float64", "lower end of the difference's 95 % bootstrap interval (BCa), in percentage points"),
     "high": Column("float64", "upper end of the difference's 95 % bootstrap interval (BCa), in percentage points"),

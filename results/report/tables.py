@@ -60,7 +60,8 @@ def _accuracies(trials: pd.DataFrame) -> pd.DataFrame:
         {"placement": placement, **_accuracy(trials_of_placement)}
         for placement, trials_of_placement in trials.groupby("placement", sort=False)
     ]
-    columns = ["placement", "candidate", "status", "epoch", "seeds", "test_top1", "test_sd", "val_top1"]
+    measured = ["test_top1", "test_sd", "val_top1", "ema_test_top1"]
+    columns = ["placement", "candidate", "status", "epoch", "seeds", *measured]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -78,6 +79,7 @@ def _accuracy(trials: pd.DataFrame) -> dict[str, object]:
         "test_top1": shown["test_top1"].mean(),
         "test_sd": shown["test_top1"].std(),
         "val_top1": shown["top1"].mean(),
+        "ema_test_top1": shown["ema_test_top1"].astype("float64").mean(),
     }
 
 

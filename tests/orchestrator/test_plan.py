@@ -42,6 +42,7 @@ def test_a_key_names_candidate_recipe_data_and_seed():
     key = plan.trial(plan.candidates[0], seed=0).key
     assert key.startswith("caformer_micro-dwconv-dwconv-attn-attn--digits-")
     assert plan_for("--epochs", "2").trial(plan.candidates[0], seed=0).key != key
+    assert plan_for("--ema", "0.99").trial(plan.candidates[0], seed=0).key != key
     assert plan.trial(plan.candidates[0], seed=1).key == key.replace("--seed0", "--seed1")
 
 

@@ -84,6 +84,7 @@ def test_nothing_to_train_takes_no_time_and_no_disk(study):
 def test_disk_counts_checkpoints_and_rows():
     # Three trials of 12 MB, a second checkpoint for each of the two that run, and three times 30 kB of rows.
     assert disk_bytes([1_000_000] * 3, trials_at_a_time=2) == 60_090_000
+    assert disk_bytes([1_000_000] * 3, trials_at_a_time=2, averaged=True) == 80_090_000
 
 
 def test_a_disk_that_is_too_small_does_not_suffice(study):

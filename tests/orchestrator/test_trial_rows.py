@@ -29,6 +29,13 @@ def test_a_trial_row_keeps_what_the_report_does_not_say():
                    device="", torch="") == RECORD  # fmt: skip
 
 
+def test_accuracies_of_averaged_weights_have_columns_of_their_own():
+    report = make_report([], history=(make_epoch(1, 91.0, ema_top1=92.5),), ema_test_top1=93.0)
+    row = trial_row(RECORD, report)
+    assert (row.top1, row.ema_top1, row.ema_test_top1) == (91.0, 92.5, 93.0)
+    assert epoch_rows(RECORD, report)[0].ema_top1 == 92.5
+
+
 def test_every_metric_of_an_epoch_is_a_column():
     columns = {field.name for field in fields(EpochRecord)}
     assert {field.name for field in fields(EpochMetrics)} <= columns

@@ -2,6 +2,7 @@
 
 import errno
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -71,6 +72,15 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(local, file, content):
     else:
         (local / "epoch-0002").write(file, content)
     assert load_checkpoint(local, CPU).epoch == 1
+
+
+def test_averaged_weights_are_a_file_of_their_own_which_may_be_damaged_too(local):
+    checkpoint = replace(make_checkpoint(3), ema={"weight": torch.full((2, 3), 0.5)})
+    save_checkpoint(local, checkpoint, keep=2)
+    assert load_checkpoint(local, CPU).ema["weight"].tolist() == [[0.5] * 3] * 2
+    (local / "epoch-0003").write("ema.safetensors", b"half")
+    assert load_checkpoint(local, CPU).epoch == 2
+    assert load_checkpoint(local, CPU).ema is None
 
 
 def test_where_all_are_damaged_there_is_none(local):

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from trainers.evaluation import PADDING, evaluate, evaluation_batch
+from trainers.evaluation import PADDING, evaluate, evaluate_all, evaluation_batch
 
 CPU = torch.device("cpu")
 
@@ -35,6 +35,13 @@ def test_the_loss_is_the_mean_over_images_and_not_over_batches():
     sure = torch.tensor([[1000.0, 0.0]])  # cross-entropy 0
     batches = [(even, torch.tensor([0])), (sure.repeat(3, 1), torch.tensor([0, 0, 0]))]
     assert evaluate(identity, batches, num_classes=2, device=CPU).loss == pytest.approx(math.log(2) / 4)
+
+
+def test_several_models_see_each_batch_once():
+    batches = iter([(torch.tensor([[1.0, 0.0]]), torch.tensor([0])), (torch.tensor([[2.0, 0.0]]), torch.tensor([1]))])
+    found, reverse = evaluate_all([identity, torch.neg], batches, num_classes=2, device=CPU)
+    assert (found.in_top1.tolist(), reverse.in_top1.tolist()) == ([1, 0], [0, 1])
+    assert found.loss - reverse.loss == pytest.approx(0.5)  # ln(1 + e^x) - ln(1 + e^-x) = x, for x = -1 and x = 2
 
 
 def test_padding_of_the_last_batch_counts_nowhere():

@@ -38,7 +38,9 @@ def test_one_seed_is_one_result_and_another_seed_another(shapes, quick):
     assert curve(one) != curve(other)
 
 
-@pytest.mark.parametrize("changes", [{"optimizer": "adamw"}, {"optimizer": "lamb"}, {"clip_grad": 0.5}])
+@pytest.mark.parametrize(
+    "changes", [{"optimizer": "adamw"}, {"optimizer": "lamb", "ema_decay": 0.9}, {"clip_grad": 0.5}]
+)
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(shapes, quick, tmp_path, changes):
     recipe = replace(quick, **changes)
     whole = trained(CANDIDATE, recipe, shapes, 0)
@@ -48,6 +50,41 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(shapes, quick, tm
     assert [epoch.epoch for epoch in resumed.epochs()] == [2, 3]
     assert curve(resumed) == curve(whole)
     assert torch.equal(weights(resumed), weights(whole))
+    for name, tensor in (whole.training_model.average_state() or {}).items():
+        assert torch.equal(resumed.training_model.average_state()[name], tensor)
+
+
+def test_averaged_weights_follow_every_step_and_change_nothing_else(shapes, quick):
+    plain = trained(CANDIDATE, quick, shapes, 0)
+    trainer = make_trainer(CANDIDATE, replace(quick, ema_decay=0.5), shapes, 0)
+    name = "head.fc.fc2.weight"
+    expected = None
+    step = trainer.step
+    seen = []
+
+    def step_and_look(batches):
+        loss = step(batches)
+        seen.append(trainer.model.state_dict()[name].clone())
+        return loss
+
+    trainer.step = step_and_look
+    list(trainer.epochs())
+    for number, newest in enumerate(seen):
+        decay = 0.0 if number == 0 else min(0.5, 1 - (1 + number) ** (-2 / 3))  # timm's warm-up of the decay
+        expected = newest if expected is None else decay * expected + (1 - decay) * newest
+    assert torch.allclose(trainer.training_model.average_state()[name], expected, atol=1e-6)
+    assert curve(trainer) == curve(plain)
+    assert all(0 <= epoch.ema_top1 <= 100 for epoch in trainer.history)
+    assert [epoch.ema_top1 for epoch in plain.history] == [None] * 3
+
+
+def test_the_averages_test_top1_is_kept_beside_the_models(shapes, quick, tmp_path):
+    recipe = replace(quick, ema_decay=0.5)
+    trainer = trained(CANDIDATE, recipe, shapes, 0, Folder(tmp_path))
+    trainer.test()
+    again = make_trainer(CANDIDATE, recipe, shapes, 0, Folder(tmp_path))
+    assert (again.test_top1, again.ema_test_top1) == (trainer.test_top1, trainer.ema_test_top1)
+    assert again.ema_test_top1 is not None
 
 
 def test_a_finished_run_has_nothing_left_to_train(shapes, quick, tmp_path):
