@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -140,7 +140,7 @@ def _index_file(file: Path) -> tuple[Array, Array]:
     opened = open_file(file)
     labels = read_labels(opened, file)
     column = _image_column(opened, file)
-    locations: list[tuple[int, ...]] = []
+    locations: list[Location] = []
     with file.open("rb") as stream:
         for group in range(opened.num_row_groups):
             chunk = _column_chunk(opened, group, column)
@@ -151,7 +151,7 @@ def _index_file(file: Path) -> tuple[Array, Array]:
                 found = locate_values(stream.read(chunk.size), chunk)
             except ValueError as error:
                 raise ValueError(f"{file}: row group {group}: {error}") from error
-            locations.extend(astuple(location) for location in found)
+            locations.extend(found)
     if len(locations) != len(labels):
         raise ValueError(f"{file} has {len(locations)} images, but {len(labels)} labels")
     return np.array(locations, np.int64), labels

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -42,8 +43,7 @@ class ColumnChunk:
     max_level: int  # the definition level of a value that is there: how many of the column and its parents are optional
 
 
-@dataclass(frozen=True)
-class Location:
+class Location(NamedTuple):
     """The bytes of a file which, decompressed by a codec, hold a value, and where in them it lies."""
 
     offset: int
@@ -62,9 +62,10 @@ def locate_values(content: bytes, chunk: ColumnChunk) -> list[Location]:
     locations: list[Location] = []
     dictionary: list[Location] = []
     position = 0
+    view = memoryview(content)  # its slices are no copies
     try:
         while len(locations) < chunk.num_values:
-            page, position = _read_page(content, position, chunk)
+            page, position = _read_page(view, position, chunk)
             if page.kind == DICTIONARY_PAGE:
                 spans = _plain_spans(page.values, 0, page.num_values)
                 dictionary = [page.locate(span) for span in spans]
@@ -83,17 +84,17 @@ class _Page:
     kind: int
     encoding: int
     num_values: int
-    levels: bytes | None  # None: the levels are part of the values, with their length in front
+    levels: memoryview | None  # None: the levels are part of the values, with their length in front
     offset: int  # in the file
-    stored: bytes
+    stored: memoryview
     full_size: int
     codec: str
 
     @cached_property
-    def values(self) -> bytes:
+    def values(self) -> memoryview:
         if self.codec == "UNCOMPRESSED":
             return self.stored
-        return pa.decompress(self.stored, self.full_size, codec=self.codec.lower(), asbytes=True)
+        return memoryview(pa.decompress(self.stored, self.full_size, codec=self.codec.lower()))
 
     @cached_property
     def _blocks(self) -> list[int] | None:
@@ -116,7 +117,7 @@ class _Page:
         return Location(self.offset + start, end - start, full_end - full_start, first - full_start, size, codec)
 
 
-def _read_page(content: bytes, position: int, chunk: ColumnChunk) -> tuple[_Page, int]:
+def _read_page(content: memoryview, position: int, chunk: ColumnChunk) -> tuple[_Page, int]:
     """The page that begins at `position`, and where the next one does."""
     fields, start = read_struct(content, position)
     kind = fields.number(1)
@@ -186,7 +187,7 @@ def _locate_in_page(page: _Page, dictionary: list[Location], max_level: int) -> 
     raise ValueError(f"encoding {page.encoding} of images, expected PLAIN or a dictionary")
 
 
-def _plain_spans(values: bytes, position: int, number: int) -> list[Span]:
+def _plain_spans(values: memoryview, position: int, number: int) -> list[Span]:
     """Values one after the other, each after its size in four bytes."""
     spans = []
     for _ in range(number):
@@ -198,7 +199,7 @@ def _plain_spans(values: bytes, position: int, number: int) -> list[Span]:
     return spans
 
 
-def decode_runs(content: bytes, bits: int, number: int) -> Array:
+def decode_runs(content: bytes | memoryview, bits: int, number: int) -> Array:
     """`number` integers of so many bits from the hybrid of repeated and bit-packed runs that Parquet calls RLE."""
     if bits == 0:
         return np.zeros(number, np.int64)

@@ -10,7 +10,7 @@ BLOCK_SIZE = 2**16  # bytes before compression
 LENGTH_BITS = 7  # of each byte of a variable-length integer; the highest bit says that another byte follows
 
 
-def block_starts(compressed: bytes) -> list[int] | None:
+def block_starts(compressed: bytes | memoryview) -> list[int] | None:
     """Where each block starts in a Snappy stream, and where the last one ends.
 
     None if the stream was compressed without regard to such blocks: then only the whole of it can be decompressed.
@@ -45,7 +45,7 @@ def with_length(blocks: bytes, length: int) -> bytes:
     return bytes(prefix) + blocks
 
 
-def _element(compressed: bytes, position: int) -> tuple[int, int, int]:
+def _element(compressed: bytes | memoryview, position: int) -> tuple[int, int, int]:
     """The bytes that an element takes, those that it gives, and how far back it copies from (0 for a literal)."""
     tag = compressed[position]
     kind = tag & 3

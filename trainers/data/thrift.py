@@ -35,13 +35,13 @@ class ThriftStruct:
         return self.structs.get(identifier, ThriftStruct())
 
 
-def read_struct(content: bytes, position: int) -> tuple[ThriftStruct, int]:
+def read_struct(content: bytes | memoryview, position: int) -> tuple[ThriftStruct, int]:
     """The struct that begins at `position`, and where it ends. IndexError if it is cut off or of another protocol."""
     reader = _Reader(content, position)
     return reader.read_struct(), reader.position
 
 
-def read_varint(content: bytes, position: int) -> tuple[int, int]:
+def read_varint(content: bytes | memoryview, position: int) -> tuple[int, int]:
     """The unsigned integer of variable length that begins at `position`, and where it ends."""
     number = 0
     shift = 0
@@ -55,7 +55,7 @@ def read_varint(content: bytes, position: int) -> tuple[int, int]:
 
 
 class _Reader:
-    def __init__(self, content: bytes, position: int) -> None:
+    def __init__(self, content: bytes | memoryview, position: int) -> None:
         self.content = content
         self.position = position
 
