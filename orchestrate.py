@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 CONTINUE_HINT = "run the same command again to continue"
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run one command line and return its exit code.
+def main(argv: list[str] | None = None, *, may_start_again: bool = False) -> int:
+    """Run one command line and return its exit code. If it `may_start_again`, it does so when Ray itself dies.
 
     0: every trial that the budget allows has its rows. 1: some trials have not. 2: wrong input. 3: a disk is full or
     fails. 4: another process runs the study. 130 and 143: interrupted by Ctrl-C or SIGTERM.
@@ -43,6 +43,10 @@ def main(argv: list[str] | None = None) -> int:
             stack.enter_context(plan.study.owned())
             study_run = StudyRun.prepare(plan, reuse=args.reuse)
             cluster = stack.enter_context(open_cluster(args)) if study_run.needs_cluster() else None
+            if cluster and may_start_again:
+                from orchestrator.ray_watch import watch_ray
+
+                stack.enter_context(watch_ray(cluster.session))
             print(study_run.describe(cluster), flush=True)
             loader_workers = 0
             if cluster and study_run.queue.has_work():
@@ -120,7 +124,7 @@ def run() -> int:
         except OSError as error:
             print_error(error)
             return exit_code(error)
-    return main()
+    return main(may_start_again=True)
 
 
 if __name__ == "__main__":

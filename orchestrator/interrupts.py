@@ -6,10 +6,13 @@ import os
 import signal
 import sys
 from types import FrameType
+from typing import ClassVar
 
 
 class Interrupts:
     """Handles SIGINT and SIGTERM while it is entered. `received` is the signal that came, or 0."""
+
+    last_signal: ClassVar[int] = 0  # what this process has received, also after the handlers are gone
 
     def __init__(self) -> None:
         self.received = 0
@@ -35,4 +38,5 @@ class Interrupts:
                 print("\x1b[?25h", end="", flush=True)  # shows the cursor again, which the live table hides
             os._exit(128 + number)
         self.received = number
+        Interrupts.last_signal = number
         print("\nstopping the trials; interrupt once more to end at once", file=sys.stderr, flush=True)

@@ -39,10 +39,7 @@ def start_reaper(*folders: Path | None) -> None:
 
 
 def watch_and_reap(pid: int, mark: str, *, interval_seconds: float = 0.5, grace_seconds: float = 3.0) -> None:
-    """Wait until process `pid` is gone, then kill all marked processes that do not end by themselves within the grace.
-
-    A process that is killed may just have started another: the search ends when it finds none.
-    """
+    """Wait until process `pid` is gone; then, after the grace, kill all marked processes."""
     try:
         driver = psutil.Process(pid)
     except psutil.NoSuchProcess:
@@ -50,6 +47,11 @@ def watch_and_reap(pid: int, mark: str, *, interval_seconds: float = 0.5, grace_
     while driver and is_alive(driver):
         time.sleep(interval_seconds)
     time.sleep(grace_seconds)
+    kill_marked_processes(mark)
+
+
+def kill_marked_processes(mark: str) -> None:
+    """Kill all marked processes but this one, until none is left: one that is killed may just have started another."""
     orphans = marked_processes(mark)
     while orphans:
         for orphan in orphans:

@@ -33,7 +33,7 @@ class Cluster:
 
         ValueError in one line if there is no cluster at the address, or if no node can hold a trial.
         """
-        self._session: Path | None = None
+        self.session: Path | None = None  # the folder of a Ray that was started here
         self.token_place = ""
         self._num_trials = 1
         self._counted_at = -float("inf")
@@ -41,9 +41,9 @@ class Cluster:
             if address:
                 context = join_ray(address)
             else:
-                self._session = ray_session.make_session_folder()
-                self.token_place = ray_session.give_token(self._session)
-                context = start_ray(self._session, dashboard)
+                self.session = ray_session.make_session_folder()
+                self.token_place = ray_session.give_token(self.session)
+                context = start_ray(self.session, dashboard)
             self.dashboard_url: str = context.dashboard_url
             self.request = TrialRequest.choose(live_nodes(), cpus, gpus)
         except ValueError:
@@ -59,8 +59,8 @@ class Cluster:
     def close(self) -> None:
         """End the Ray that was started here, with its folder, or leave the one that was joined."""
         ray.shutdown()
-        if self._session:
-            ray_session.remove_session_folder(self._session)
+        if self.session:
+            ray_session.remove_session_folder(self.session)
 
     def __str__(self) -> str:
         total = ray.cluster_resources()

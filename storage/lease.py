@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -18,7 +19,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 
 from storage.folder import Folder
-from storage.owner import Owner, StudyBusyError
+from storage.owner import PROGRAM_START, Owner, StudyBusyError
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,13 @@ class LeaseContent(Owner):
     beat: float  # the last renewal, in seconds since 1970
 
     def is_valid(self) -> bool:
-        """Whether its owner may be alive: it was renewed lately, and is no process of this machine that is gone."""
-        return time.time() - self.beat < TIMING.expiry and not self.has_died()
+        """Whether its owner may be alive: it was renewed lately, and is no process of this machine that is gone.
+
+        This process may have run another program before, such as the same command before Ray died: that one is gone.
+        """
+        was_this_process = self.pid == os.getpid() and self.host == socket.gethostname()
+        is_gone = self.has_died() or (was_this_process and self.beat < PROGRAM_START)
+        return time.time() - self.beat < TIMING.expiry and not is_gone
 
 
 class Lease:

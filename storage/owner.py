@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from dataclasses import dataclass
 from datetime import datetime
+
+PROGRAM_START = time.time()  # a process may execute another program: it keeps its pid
 
 
 class StudyBusyError(Exception):
