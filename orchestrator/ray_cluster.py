@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -16,6 +16,7 @@ from ray._private import ray_constants
 
 from orchestrator import orphan_reaper, ray_session
 from orchestrator.code_snapshot import snapshot_folder
+from orchestrator.gpu_placement import Gpu
 from searchspace import user_space
 from trainers.resources import NodeCapacity, Resources, TrialRequest
 
@@ -37,6 +38,7 @@ class Cluster:
         self.token_place = ""
         self._num_trials = 1
         self._counted_at = -float("inf")
+        self._excluded: set[Gpu] = set()
         try:
             if address:
                 context = join_ray(address)
@@ -78,15 +80,32 @@ class Cluster:
         """
         now = time.monotonic()
         if now > self._counted_at + 1:
-            num_trials = sum(self.request.trials_on(node) for node in live_nodes())
-            if self._num_trials and not num_trials:
+            num_trials = sum(self.request.trials_on(node) for node in live_nodes(self._excluded))
+            if self._num_trials and not num_trials and not self.lacks_healthy_gpus():
                 print("no node can hold a trial any more: waiting for one", file=sys.stderr, flush=True)
             self._counted_at = now
             self._num_trials = num_trials
         return max(1, self._num_trials)
 
+    def exclude(self, gpu: Gpu) -> None:
+        """Count on this GPU no more."""
+        self._excluded.add(gpu)
+        self._counted_at = -float("inf")
+
+    def healthy_gpus(self) -> int:
+        """How many GPUs the nodes have that are alive, without those that were excluded."""
+        return int(sum(node.gpus for node in live_nodes(self._excluded)))
+
+    def lacks_healthy_gpus(self) -> bool:
+        """Whether a node could hold a trial if no GPU were excluded, and none can without the excluded ones."""
+        if not self._excluded or any(self.request.trials_on(node) for node in live_nodes(self._excluded)):
+            return False
+        return any(self.request.trials_on(node) for node in live_nodes())
+
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `function` with a trial's resources in a process of its own. RuntimeError in one line if it fails."""
+        if self.lacks_healthy_gpus():
+            raise RuntimeError("no healthy GPU is left")
         remote = ray.remote(num_cpus=self.request.cpus, num_gpus=self.request.gpus)(function)
         try:
             return ray.get(remote.remote(*args, **kwargs))
@@ -155,11 +174,13 @@ def _runtime_env() -> dict[str, Any]:
     return environment
 
 
-def live_nodes() -> list[NodeCapacity]:
-    """The CPUs and GPUs of every node that is alive."""
+def live_nodes(excluded: Collection[Gpu] = ()) -> list[NodeCapacity]:
+    """The CPUs and GPUs of every node that is alive, without the excluded GPUs."""
     nodes = []
     for node in ray.nodes():
         if node["Alive"]:
             resources = node["Resources"]
-            nodes.append(NodeCapacity(cpus=resources.get("CPU", 0), gpus=resources.get("GPU", 0)))
+            num_excluded = sum(gpu.node == node["NodeID"] for gpu in excluded)
+            gpus = resources.get("GPU", 0) - num_excluded
+            nodes.append(NodeCapacity(cpus=resources.get("CPU", 0), gpus=gpus))
     return nodes

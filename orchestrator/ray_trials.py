@@ -7,23 +7,23 @@ survives is in our own rows and checkpoints, so Tune's own files are thrown away
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Iterator
 from typing import Any
 
-import ray
 from ray import tune
 from ray.exceptions import OutOfMemoryError
-from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
+from ray.tune.stopper import Stopper
 
+from orchestrator.gpu_placement import Placement
+from orchestrator.gpu_watch import GpuWatch
 from orchestrator.interrupts import Interrupts
 from orchestrator.ray_cluster import Cluster
 from orchestrator.stall_detector import StallDetector
-from orchestrator.trial_errors import TrialErrors, failure_of
+from orchestrator.trial_callback import TrialCallback
+from orchestrator.trial_errors import TrialErrors
 from orchestrator.trial_queue import TrialQueue
-from orchestrator.trial_rows import end_status, epoch_rows, trial_row, tune_result
-from results.recorder import Recorder
+from orchestrator.trial_rows import tune_result
 from results.records import TrialRecord
 from searchspace.candidate import Candidate
 from trainers.run_trial import run_trial
@@ -39,21 +39,21 @@ def train(queue: TrialQueue, cluster: Cluster, trainable: Any, stall_detector: S
     """Train what the queue hands out, as many trials at a time as fit on the cluster, until it hands out no more.
 
     `trainable` runs one trial: see `make_trainable`. Returns the number of the signal that interrupted the training, or
-    0. OSError if rows or checkpoints cannot be written.
+    0. OSError if rows or checkpoints cannot be written. It ends early if no healthy GPU is left, which it says.
     """
     interrupts = Interrupts()
-    searcher = TrialSearcher(queue, cluster)
+    gpu_watch = GpuWatch(cluster, queue.recorder)
+    searcher = TrialSearcher(queue, cluster, gpu_watch)
     errors = TrialErrors()
-    callback = TrialCallback(queue.recorder, interrupts, stall_detector, errors)
+    callback = TrialCallback(queue, interrupts, stall_detector, errors, gpu_watch)
     with interrupts, errors:
         finished = False
         while not finished:
             try:
                 _run_tune(cluster, trainable, searcher, callback)
                 finished = True
-            except OutOfMemoryError:  # it ends Tune itself, with all trials that were running
-                for record in searcher.release_all():
-                    callback.on_memory_shortage(record.key)
+            except OutOfMemoryError as error:  # it ends Tune itself, with all trials that were running
+                callback.on_memory_shortage(searcher.release_all(), str(error))
                 finished = bool(interrupts.received)
     return interrupts.received
 
@@ -74,6 +74,7 @@ def _run_tune(cluster: Cluster, trainable: Any, searcher: TrialSearcher, callbac
                 storage_path=scratch,
                 verbose=0,
                 callbacks=[callback],
+                stop=StopOnSickGpu(callback.gpu_watch),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         )
@@ -92,17 +93,21 @@ def _run_tune(cluster: Cluster, trainable: Any, searcher: TrialSearcher, callbac
 class TuneTrial(tune.Trainable):
     """A trial in the shape that Tune runs. Ray shows its process by the trial's candidate and seed."""
 
-    outcomes: Iterator[TrialReport | Failure]
+    outcomes: Iterator[Placement | TrialReport | Failure]
 
     def setup(  # type: ignore[override]  # tune.with_parameters passes `setup`
         self, config: dict[str, TrialTask], setup: TrainingSetup
     ) -> None:
         """`config["task"]` is the trial's task; `setup` is what all trials share."""
         self.task = config["task"]
-        self.outcomes = run_trial(self.task, setup)
+        self.outcomes = self._outcomes(setup)
+
+    def _outcomes(self, setup: TrainingSetup) -> Iterator[Placement | TrialReport | Failure]:
+        yield Placement.here()
+        yield from run_trial(self.task, setup)
 
     def step(self) -> dict[str, Any]:
-        """Train until the next report or failure."""
+        """Say where the trial runs, the first time; then train until the next report or failure."""
         return tune_result(next(self.outcomes), self.task)
 
     def cleanup(self) -> None:
@@ -113,17 +118,40 @@ class TuneTrial(tune.Trainable):
         return str(self.task)
 
 
+class StopOnSickGpu(Stopper):
+    """Ends a trial that has begun on a GPU that is out of use, before it trains. The queue hands it out again."""
+
+    def __init__(self, gpu_watch: GpuWatch) -> None:
+        self.gpu_watch = gpu_watch
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        placement: Placement | None = result["placement"]
+        return placement is not None and not self.gpu_watch.may_train_at(placement)
+
+    def stop_all(self) -> bool:
+        """Never: the searcher says when nothing is left to train."""
+        return False
+
+    def __getstate__(self) -> dict:
+        return {}  # Tune pickles it for Tuner.restore, which is not used here
+
+
 class TrialSearcher(Searcher):
     """Hands the queue's trials to Tune, at most as many at a time as fit on the cluster."""
 
-    def __init__(self, queue: TrialQueue, cluster: Cluster) -> None:
+    def __init__(self, queue: TrialQueue, cluster: Cluster, gpu_watch: GpuWatch) -> None:
         super().__init__(metric="top1", mode="max")
         self.queue = queue
         self.cluster = cluster
+        self.gpu_watch = gpu_watch
         self.running: dict[str, TrialRecord] = {}  # by Tune's trial id
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a str
-        """The next trial; None while one must end first; FINISHED when nothing is left to train."""
+        """The next trial; None while one must end first; FINISHED when nothing, or no healthy GPU, is left."""
+        if self.cluster.lacks_healthy_gpus():
+            return None if self.running else Searcher.FINISHED
+        if self.gpu_watch.is_blocking() and self.running:  # with no trial at all, Tune would free no GPU either
+            return None
         if len(self.running) >= self.cluster.trials_at_a_time():
             return None
         next_trial = self.queue.next_trial()
@@ -156,91 +184,3 @@ class TrialSearcher(Searcher):
 
     def save(self, checkpoint_path: str) -> None:
         """Save nothing: Tuner.restore is not used here."""
-
-
-class TrialCallback(tune.Callback):
-    """Passes what Tune tells of trials to the recorder and the stall detector. Kills stalled trials."""
-
-    def __init__(
-        self, recorder: Recorder, interrupts: Interrupts, stall_detector: StallDetector, errors: TrialErrors
-    ) -> None:
-        self.recorder = recorder
-        self.interrupts = interrupts
-        self.stall_detector = stall_detector
-        self.errors = errors
-
-    def __getstate__(self) -> dict:
-        return {}  # Tune pickles its callbacks for Tuner.restore, which is not used here
-
-    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        """Called about ten times a second, also while no trial reports."""
-        self.interrupts.forward()
-        stalled = self.stall_detector.find_stalled(time.monotonic())
-        for trial in trials:
-            actor = trial.temporary_state.ray_actor
-            if actor and _key(trial) in stalled:
-                ray.kill(actor)
-
-    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """The trial's process has started."""
-        self.recorder.on_start(_key(trial))
-        self.stall_detector.on_start(_key(trial), time.monotonic())
-
-    def on_trial_result(
-        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
-    ) -> None:
-        """The trial has reported or failed. OSError if it could not write to the disk, where others would fail too."""
-        key = _key(trial)
-        failure: Failure | None = result["failure"]
-        if failure is None:
-            self._on_report(key, result["report"])
-        elif failure.kind == "disk":
-            raise OSError(failure.errno, failure.message)
-        else:
-            self.recorder.on_failure(key, error_line(failure), failure.traceback)
-
-    def _on_report(self, key: str, report: TrialReport) -> None:
-        self.stall_detector.on_report(key, time.monotonic(), report.last.seconds)
-        record = self.recorder.records[key]
-        self.recorder.on_report(trial_row(record, report), epoch_rows(record, report), report.note)
-
-    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """The trial has ended by itself: after its last report, or after a failure that is recorded already."""
-        self.stall_detector.on_end(_key(trial))
-        report: TrialReport | None = trial.last_result["report"]
-        if report is not None:
-            self.recorder.on_end(_key(trial), end_status(report))
-
-    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """The trial's process is gone, or could not start."""
-        key = _key(trial)
-        failure = failure_of(self.errors.pop(trial.trial_id))
-        stall_message = self.stall_detector.on_end(key)
-        if stall_message is not None:
-            self._on_stall(key, stall_message)
-            return
-        if failure.kind == "error":
-            self.recorder.on_failure(key, error_line(failure), failure.traceback)
-        else:
-            self.recorder.on_process_death(key, failure.message, failure.traceback)
-
-    def _on_stall(self, key: str, message: str) -> None:
-        if self.stall_detector.is_given_up(key):
-            self.recorder.on_failure(key, f"{message}, twice")
-        else:
-            self.recorder.on_process_death(key, message)
-
-    def on_memory_shortage(self, key: str) -> None:
-        """Ray ended a running trial for lack of memory, and Tune with it; this trial was running too."""
-        self.stall_detector.on_end(key)
-        self.recorder.on_process_death(key, "its process was killed because memory ran out")
-
-
-def error_line(failure: Failure) -> str:
-    """The one line that a failed trial's row shows: the last of its traceback, or the message if there is none."""
-    lines = failure.traceback.strip().splitlines()
-    return lines[-1] if lines else failure.message
-
-
-def _key(trial: Trial) -> str:
-    return trial.config["task"].key

@@ -36,6 +36,7 @@ class TrialQueue:
         self.search = search
         self.recorder = recorder
         self.running: dict[TrialName, Job] = {}
+        self._standing_back: dict[TrialName, Job] = {}
 
     def next_trial(self) -> tuple[TrialRecord, int] | None:
         """A trial and the number of epochs it shall have in the end.
@@ -43,7 +44,7 @@ class TrialQueue:
         None if no trial can start now: one that runs may have to end first, or there is nothing left to train.
         """
         self._stop_futile_trials()
-        job = self.search.next_job(self.trials(), self.running)
+        job = self._next_job()
         if job is None:
             return None
         record = self.plan.trial(Candidate.parse(job.candidate), job.seed)
@@ -51,6 +52,19 @@ class TrialQueue:
             self.recorder.add(record)
         self.running[job.name] = job
         return self.recorder.records[record.key], job.until
+
+    def let_another_go_first(self, record: TrialRecord) -> None:
+        """A device has failed this running trial: another should get the place that it leaves, if there is one."""
+        name = TrialName(record.candidate, record.seed)
+        self._standing_back[name] = self.running[name]
+
+    def _next_job(self) -> Job | None:
+        """The search's next job; a trial that stands back counts as running, unless there is no other."""
+        job = None
+        if self._standing_back:
+            job = self.search.next_job(self.trials(), {**self.running, **self._standing_back})
+        self._standing_back.clear()
+        return job or self.search.next_job(self.trials(), self.running)
 
     def on_trial_end(self, record: TrialRecord) -> None:
         """The trial no longer runs: it is done, paused, diverged or failed, or its process died."""

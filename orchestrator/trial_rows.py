@@ -11,17 +11,24 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from orchestrator.gpu_placement import Placement
 from results.records import EpochRecord, TrialRecord
 from schedulers.forecast import Forecast
 from trainers.trial_task import EpochMetrics, Failure, TrialReport, TrialTask
 
 
-def tune_result(outcome: TrialReport | Failure, task: TrialTask) -> dict[str, Any]:
-    """A report or a failure as the result of a step. `done` is Tune's own word for a trial that should not go on."""
+def tune_result(outcome: Placement | TrialReport | Failure, task: TrialTask) -> dict[str, Any]:
+    """The result of a step: where the trial runs (the first), a report, or a failure.
+
+    `done` is Tune's own word for a trial that should not go on.
+    """
+    result = {"placement": None, "report": None, "failure": None, "top1": 0.0, "done": False}
+    if isinstance(outcome, Placement):
+        return {**result, "placement": outcome}
     if isinstance(outcome, Failure):
-        return {"report": None, "failure": outcome, "top1": 0.0, "done": True}
+        return {**result, "failure": outcome, "done": True}
     done = outcome.finished or outcome.epoch >= task.until
-    return {"report": outcome, "failure": None, "top1": outcome.top1, "done": done}
+    return {**result, "report": outcome, "top1": outcome.top1, "done": done}
 
 
 def trial_row(record: TrialRecord, report: TrialReport) -> TrialRecord:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -26,15 +25,11 @@ class Recorder:
         records: Iterable[TrialRecord],
         progress: Progress | None = None,
         updater: ReportUpdater | None = None,
-        max_process_deaths: int = 3,
     ) -> None:
-        """`max_process_deaths`: a trial fails when its process dies this often without an epoch in between."""
         self.study = study
         self.progress = progress
         self.updater = updater
-        self.max_process_deaths = max_process_deaths
         self.records = {record.key: record for record in records}
-        self.process_deaths: Counter[str] = Counter()
         self.curves: dict[str, list[float]] = {key: [] for key in self.records}
         epochs = study.epochs()
         for key, top1 in zip(epochs["key"], epochs["top1"], strict=True):
@@ -64,8 +59,6 @@ class Recorder:
         `record` is its new row, `epochs` are all of its epochs, so that this report repairs an earlier one that was
         lost, and `note` is a line for the user.
         """
-        if record.epoch > self.records[record.key].epoch:
-            del self.process_deaths[record.key]
         self.study.write("epochs", record.key, epochs)
         curve = []
         for epoch in epochs:
@@ -94,18 +87,15 @@ class Recorder:
         record = self.records[key]
         self._write(replace(record, status="failed", error=message))
 
-    def on_process_death(self, key: str, how: str, details: str = "") -> None:
-        """The process or node of the trial is gone, in the way `how`; the trial resumes unless that keeps happening.
-
-        `details` is what Ray says of it; the study's `errors/` keeps it if the trial fails.
-        """
-        self.process_deaths[key] += 1
-        deaths = self.process_deaths[key]
-        if deaths == self.max_process_deaths:
-            self.on_failure(key, f"{how} {deaths} times", details)
-            return
+    def on_interruption(self, key: str, how: str) -> None:
+        """The trial was interrupted in the way `how` and resumes from its newest checkpoint."""
         record = self.records[key]
         self._print(record, f"{how}; goes on from epoch {record.epoch}")
+
+    def announce(self, line: str) -> None:
+        """Show the user a line about the whole study."""
+        if self.progress:
+            self.progress.print(line)
 
     def _write(self, record: TrialRecord) -> None:
         self.records[record.key] = record

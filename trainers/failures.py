@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import torch
 
 from storage.write_error import WriteError
+from trainers.data.decoding import ImageReadError
 from trainers.trial_task import Failure, FailureKind
 
 # Only a write can meet these, so they are a disk's also where the write was not ours (torch's caches, /tmp).
@@ -95,12 +96,11 @@ def _environment_kind(error: BaseException) -> FailureKind | None:
 
 
 def _read_kind(error: OSError) -> FailureKind | None:
-    """ImageReadError is known by its name: a loader process sends names and text, and errors of others carry none."""
     number = _errno(error)
     if number == errno.ENOMEM:
         return "memory"
-    is_unreadable = isinstance(error, ConnectionError | TimeoutError) or number in UNREADABLE
-    return "io" if is_unreadable or type(error).__name__ == "ImageReadError" else None
+    is_unreadable = isinstance(error, ImageReadError | ConnectionError | TimeoutError) or number in UNREADABLE
+    return "io" if is_unreadable else None
 
 
 def _runtime_kind(error: RuntimeError) -> FailureKind | None:

@@ -20,6 +20,7 @@ import pytest
 import ray
 
 from orchestrator import ray_cluster
+from orchestrator.gpu_placement import Gpu
 from orchestrator.ray_cluster import Cluster
 from tests.support.fake_nodes import EPOCHS
 from tests.support.fake_trial import begun_epochs
@@ -35,8 +36,10 @@ def nodes(monkeypatch):
     living = []
 
     def describe_nodes():
-        dead = {"Alive": False, "Resources": {"CPU": 99, "GPU": 9}}
-        return [dead, *({"Alive": True, "Resources": {"CPU": cpus, "GPU": gpus}} for cpus, gpus in living)]
+        found = [{"NodeID": "dead", "Alive": False, "Resources": {"CPU": 99, "GPU": 9}}]
+        for number, (cpus, gpus) in enumerate(living):
+            found.append({"NodeID": f"node{number}", "Alive": True, "Resources": {"CPU": cpus, "GPU": gpus}})
+        return found
 
     monkeypatch.setattr(ray, "nodes", describe_nodes)
     return living
@@ -83,6 +86,27 @@ def test_trials_at_a_time_are_those_that_fit_on_each_living_node(nodes, make_clu
     assert make_cluster(cpus=2, gpus=1.0).trials_at_a_time() == 3
     assert make_cluster(cpus=1, gpus=0.4).trials_at_a_time() == 7  # two on each GPU, not five on two
     assert make_cluster(cpus=4, gpus=0).trials_at_a_time() == 4
+
+
+def test_an_excluded_gpu_counts_no_more(nodes, make_cluster):
+    nodes[:] = [(8, 2), (8, 2)]
+    cluster = make_cluster(cpus=1, gpus=0.5)
+    assert (cluster.trials_at_a_time(), cluster.healthy_gpus()) == (8, 4)
+    cluster.exclude(Gpu("host", "0", "node1"))
+    cluster.exclude(Gpu("host", "0", "a node that has gone"))
+    assert (cluster.trials_at_a_time(), cluster.healthy_gpus()) == (6, 3)
+    assert not cluster.lacks_healthy_gpus()
+
+
+def test_without_enough_healthy_gpus_nothing_is_called(nodes, make_cluster, capsys):
+    nodes[:] = [(8, 2), (8, 0)]
+    cluster = make_cluster(cpus=1, gpus=2.0)
+    cluster.exclude(Gpu("host", "0", "node0"))
+    assert cluster.lacks_healthy_gpus()
+    assert cluster.trials_at_a_time() == 1
+    with pytest.raises(RuntimeError, match=r"^no healthy GPU is left$"):
+        cluster.call(statistics.mean, [1, 2])
+    assert capsys.readouterr().err == ""
 
 
 def test_nodes_are_counted_again_after_a_second(nodes, make_cluster, monkeypatch, capsys):

@@ -199,20 +199,29 @@ def test_a_budget_ends_a_study_and_says_so(plan):
     assert queue.outcome() == "the budget of 30 epochs allows no further trial"
 
 
-def test_a_trial_whose_process_died_is_next_at_once_and_three_times_without_an_epoch_is_too_often(plan):
+def test_a_trial_whose_process_died_is_next_at_once(plan):
+    queue = make_queue(plan())
+    take(queue, 2)
+    first = next(iter(queue.recorder.records.values()))
+    queue.on_trial_end(first)
+    assert queue.next_trial()[0].key == first.key
+
+
+def test_a_trial_that_a_device_failed_lets_another_go_first(plan):
     queue = make_queue(plan())
     take(queue, 2)
     first, other = list(queue.recorder.records.values())[:2]
-    for _ in range(2):
-        queue.on_trial_end(first)
-        queue.recorder.on_process_death(first.key, "its process died")
-        assert queue.next_trial()[0].key == first.key
-    report(queue, first, 1)
-    for deaths in range(3):
-        queue.on_trial_end(first)
-        queue.recorder.on_process_death(first.key, "its process died")
-        assert queue.recorder.records[first.key].epoch == 1
-        assert (queue.next_trial()[0].key == first.key) == (deaths < 2)
-    failed = queue.recorder.records[first.key]
-    assert (failed.status, failed.error) == ("failed", "its process died 3 times")
-    assert queue.recorder.records[other.key].status == "running"
+    queue.let_another_go_first(first)
+    queue.on_trial_end(first)
+    assert queue.next_trial()[0].key not in (first.key, other.key)
+    assert queue.next_trial()[0].key == first.key
+
+
+def test_a_trial_that_a_device_failed_is_next_where_there_is_no_other(plan):
+    queue = make_queue(plan())
+    everything = take(queue, 99)
+    first = next(iter(queue.recorder.records.values()))
+    assert everything[-1] is None
+    queue.let_another_go_first(first)
+    queue.on_trial_end(first)
+    assert queue.next_trial()[0].key == first.key

@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 
 import pytest
 
+from orchestrator.gpu_placement import Placement
 from orchestrator.trial_rows import end_status, epoch_rows, trial_row, tune_result
 from results.records import EpochRecord
 from searchspace.candidate import Candidate
@@ -68,4 +69,11 @@ def test_tune_is_told_top1_and_when_to_end():
 
 def test_a_failure_ends_the_trial_for_tune():
     failure = Failure("error", "no")
-    assert tune_result(failure, TASK) == {"report": None, "failure": failure, "top1": 0.0, "done": True}
+    result = tune_result(failure, TASK)
+    assert (result["placement"], result["report"], result["failure"], result["done"]) == (None, None, failure, True)
+
+
+def test_the_first_result_says_where_the_trial_runs_and_lets_it_go_on():
+    placement = Placement("node", "host", 17)
+    result = tune_result(placement, TASK)
+    assert (result["placement"], result["report"], result["failure"], result["done"]) == (placement, None, None, False)

@@ -84,27 +84,18 @@ def test_a_failure_without_a_traceback_keeps_its_message_as_a_file(study, record
     assert (study.folder / "errors").read(f"{record.key}.txt") == b"no epoch for 15 minutes, twice"
 
 
-def test_a_trial_fails_at_the_third_death_of_its_process(study, recorder, record):
-    for _ in range(2):
-        recorder.on_process_death(record.key, "its process died")
-    assert study.trials().empty
-    recorder.on_process_death(record.key, "its process died", "what Ray says")
-    assert (row(study).status, row(study).error) == ("failed", "its process died 3 times")
-    assert (study.folder / "errors").read(f"{record.key}.txt") == b"what Ray says"
-
-
-def test_an_epoch_between_deaths_resets_their_count(study, recorder, record):
-    for epoch in range(1, 5):
-        recorder.on_process_death(record.key, "its process died")
-        recorder.on_report(*after_epochs(record, epoch))
-    assert row(study).status == "running"
-
-
-def test_a_death_is_printed_with_the_epoch_it_resumes_from(study, record):
+def test_an_interruption_is_printed_with_the_epoch_that_the_trial_resumes_from(study, record):
     screen = StringIO()
     progress = Progress([], console=Console(file=screen, width=200))
-    Recorder(study, [replace(record, epoch=2)], progress).on_process_death(record.key, "its process died")
+    Recorder(study, [replace(record, epoch=2)], progress).on_interruption(record.key, "its process died")
     assert "seed 0: its process died; goes on from epoch 2" in screen.getvalue()
+    assert study.trials().empty
+
+
+def test_a_line_about_the_study_is_shown(study):
+    screen = StringIO()
+    Recorder(study, [], Progress([], console=Console(file=screen, width=200))).announce("GPU 1 is out of use")
+    assert screen.getvalue() == "GPU 1 is out of use\n"
 
 
 def test_curves_of_stored_epochs_are_read(study, recorder, record):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -13,9 +13,10 @@ from zlib import crc32
 import ray
 from ray import tune
 
+from orchestrator.gpu_placement import Placement
 from orchestrator.trial_rows import tune_result
 from tests.support.reports import make_report
-from trainers.trial_task import TrialTask
+from trainers.trial_task import Failure, TrialTask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,7 @@ class FakeBehaviour:
     budget: int  # epochs of a whole trial
     epoch_seconds: float
     stalls: Mapping[str, Literal["once", "always"]] = field(default_factory=dict)  # by candidate, in its second epoch
+    sick_gpus: Collection[str] = ()  # on these, every trial fails at the end of its first epoch there
 
 
 class BegunEpoch(NamedTuple):
@@ -36,6 +38,7 @@ class BegunEpoch(NamedTuple):
     epoch: int
     node: str
     process: int
+    gpus: str  # their indices
 
 
 class FakeTrial(tune.Trainable):
@@ -45,14 +48,23 @@ class FakeTrial(tune.Trainable):
         self.task = config["task"]
         self.behaviour = behaviour
         self.node = ray.get_runtime_context().get_node_id()
+        self.placement: Placement | None = None
         self.file = behaviour.folder / self.task.key
         self.epoch = self.task.reported_epochs
 
     def step(self) -> dict[str, Any]:
+        if self.placement is None:
+            self.placement = Placement.here()
+            return tune_result(self.placement, self.task)
         kept_epochs = int(self.file.read_text()) if self.file.exists() else 0
         self.epoch += 1
         if self.epoch > kept_epochs:
             self._train()
+            for rank, gpu in enumerate(self.placement.gpus):
+                if gpu.index in self.behaviour.sick_gpus:
+                    error = Failure("device", "CUDA error: uncorrectable ECC error encountered", rank=rank)
+                    return tune_result(error, self.task)
+            self._keep()
         level = 40 + crc32(str(self.task.candidate).encode()) % 2000 / 100
         top1s = [level + 2 * epoch for epoch in range(1, self.epoch + 1)]
         finished = self.epoch == self.behaviour.budget
@@ -60,11 +72,15 @@ class FakeTrial(tune.Trainable):
         return tune_result(report, self.task)
 
     def _train(self) -> None:
+        assert self.placement is not None
+        gpus = ",".join(gpu.index for gpu in self.placement.gpus)
         with (self.behaviour.folder / "log").open("a") as log:
-            log.write(f"{self.task.key} {self.task.candidate} {self.epoch} {self.node} {os.getpid()}\n")
+            log.write(f"{self.task.key} {self.task.candidate} {self.epoch} {self.node} {os.getpid()} {gpus}\n")
         if self.epoch == 2:
             self._stall()
         time.sleep(self.behaviour.epoch_seconds)
+
+    def _keep(self) -> None:
         part = self.file.with_name(f"{self.file.name}.part")
         part.write_text(str(self.epoch))
         part.replace(self.file)
@@ -95,5 +111,5 @@ def begun_epochs(folder: Path) -> list[BegunEpoch]:
     log = folder / "log"
     if not log.exists():
         return []
-    lines = [line.split() for line in log.read_text().splitlines()]
-    return [BegunEpoch(key, name, int(epoch), node, int(process)) for key, name, epoch, node, process in lines]
+    lines = [line.split(" ") for line in log.read_text().splitlines()]
+    return [BegunEpoch(key, name, int(epoch), node, int(pid), gpus) for key, name, epoch, node, pid, gpus in lines]

@@ -6,6 +6,7 @@ import torch
 from torch._utils import ExceptionWrapper
 
 from storage.write_error import WriteError
+from trainers.data.decoding import ImageDecodeError, ImageReadError
 from trainers.failures import failure_from
 
 ILLEGAL_ACCESS = """CUDA error: an illegal memory access was encountered
@@ -17,10 +18,6 @@ BUS_ERROR = (
     "DataLoader worker (pid 17) is killed by signal: Bus error. It is possible that dataloader's workers are out of "
     "shared memory. Please try to raise your shared memory limit."
 )
-
-
-class ImageReadError(OSError):
-    """Stands for the data layer's."""
 
 
 @pytest.mark.parametrize(
@@ -133,7 +130,7 @@ def from_loader(error):
     [
         (OSError(errno.ESTALE, "Stale file handle", "a.png"), "io", "Stale file handle: 'a.png'"),
         (ImageReadError("a.png cannot be read"), "io", "a.png cannot be read"),
-        (ValueError("a.png cannot be decoded"), "input", "a.png cannot be decoded"),
+        (ImageDecodeError("a.png cannot be decoded"), "input", "a.png cannot be decoded"),
     ],
 )
 def test_a_loader_processs_exception_keeps_its_kind_and_its_line(error, kind, message):
