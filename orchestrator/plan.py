@@ -179,16 +179,15 @@ class StudyPlan:
         A trial that failed or that lacks epoch rows is returned as running, with the epochs it has: it needs training.
         So is one that was stopped, with --keep-published.
         """
-        epochs = self.study.epochs().groupby("key")["epoch"].apply(list)
+        epochs = self.study.epochs()["key"].value_counts()
         records = self.study.records(TrialRecord)
         records.sort(key=lambda record: (record.number or 0, record.seed))
         known = []
         for record in records:
-            recorded_epochs = epochs.get(record.key, [])
-            complete = recorded_epochs == list(range(1, record.epoch + 1))
+            recorded_epochs = int(epochs.get(record.key, 0))
             is_resumed = record.status == "stopped" and self.options.keep_published
-            if needs_training(record) or is_resumed or not complete:
-                record = replace(record, status="running", epoch=len(recorded_epochs), commit=commit(), code=code())
+            if needs_training(record) or is_resumed or recorded_epochs != record.epoch:
+                record = replace(record, status="running", epoch=recorded_epochs, commit=commit(), code=code())
             known.append(record)
         return known
 

@@ -9,12 +9,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from results.records import SCHEMA_VERSION, Record, schema
-from results.settings import is_study_name
-from storage.folder import Folder
+from results.records import SCHEMA_VERSION, TABLES, Record, schema
 from storage.parquet_checksum import add_checksum, verify_checksum
 
-ALL_ROWS = "all.parquet"  # the one file of a table of a recorded study
+# What a file may make us allocate. Snappy, which our writer uses, packs at most 22 bytes into one; a dictionary packs
+# a text that all rows share into one copy, so that rows times texts bounds the rest.
+CODECS = ("SNAPPY", "UNCOMPRESSED")
+LARGEST_UNPACKING = 25
+MAX_TEXT_BYTES = 512 * 2**20
+WANTED = {kind: schema(kind) for kind in TABLES.values()}  # made once: it takes longer than to read a file
+
+
+class DamagedFileError(ValueError):
+    """A file is not as this code writes it."""
 
 
 class NewerSchemaError(ValueError):
@@ -30,27 +37,25 @@ def encode(records: Sequence[Record], kind: type[Record]) -> bytes:
     return add_checksum(content.getvalue())
 
 
-def decode(content: bytes, kind: type[Record], file: Folder) -> pa.Table:
-    """The rows in the content of `file`, with the columns of `kind`; those that its writer did not know are null.
+def decode(content: bytes, kind: type[Record], max_rows: int) -> pa.Table:
+    """The rows in a file's content, with the columns of `kind`; those that its writer did not know are null.
 
-    ValueError names the file if it is damaged, NewerSchemaError if this code is too old for it.
+    DamagedFileError if it is not what was written or has more than `max_rows` rows, NewerSchemaError if this code is
+    too old for it. The rows' values are not looked at, see row_checks.
     """
     try:
         verify_checksum(content)
-        source = pa.BufferReader(content)
-        parquet = pq.ParquetFile(source, page_checksum_verification=True)
+        parquet = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
         metadata = parquet.schema_arrow.metadata or {}
         version = metadata.get(b"schema_version", b"none").decode()
         if _is_readable(version):
-            table = parquet.read()
-            table = _with_present_statuses(table, version)
-            table = _with_all_columns(table, schema(kind))
-            _check_names(table, file.name)
-            return table
+            _check_size(parquet.metadata, max_rows)
+            table = _read(parquet, content, WANTED[kind])
+            return _with_present_statuses(table, version)
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"{file} is damaged ({reason}): remove it and run again") from error
-    raise NewerSchemaError(f"{file} has schema version {version}, this code reads {SCHEMA_VERSION} and older")
+        lines = str(error).splitlines() or [type(error).__name__]
+        raise DamagedFileError(lines[0]) from error
+    raise NewerSchemaError(f"schema version {version}, this code reads {SCHEMA_VERSION} and older")
 
 
 def _is_readable(version: str) -> bool:
@@ -63,6 +68,47 @@ def _major(version: str) -> str:
     return version.partition(".")[0]
 
 
+def _check_size(footer: pq.FileMetaData, max_rows: int) -> None:
+    """ValueError if the footer announces more rows than `max_rows`, or columns that our writer does not write."""
+    rows = 0
+    for group_number in range(footer.num_row_groups):
+        group = footer.row_group(group_number)
+        rows += group.num_rows
+        for column_number in range(group.num_columns):
+            column = group.column(column_number)
+            if column.num_values != group.num_rows or column.compression not in CODECS:
+                raise ValueError(f"its column {column.path_in_schema!r:.60} is not as this code writes it")
+    if rows > max_rows:
+        raise ValueError(f"{rows:,} rows, expected at most {max_rows:,}")
+
+
+def _read(parquet: pq.ParquetFile, content: bytes, wanted: pa.Schema) -> pa.Table:
+    rows = parquet.metadata.num_rows
+    if rows * len(content) * LARGEST_UNPACKING <= MAX_TEXT_BYTES:
+        table = parquet.read(use_threads=False)
+        if table.schema.equals(wanted):
+            return table
+        return _with_all_columns(table, wanted)
+    texts = [column.name for column in wanted if column.type == pa.string()]
+    packed = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True, read_dictionary=texts)
+    names = [column.name for column in wanted if column.name in parquet.schema_arrow.names]
+    table = packed.read(names, use_threads=False)
+    _check_texts(table)
+    return _with_all_columns(table, wanted)
+
+
+def _check_texts(table: pa.Table) -> None:
+    """ValueError if the texts of columns that are read as dictionaries are too long when they stand in every row."""
+    total = 0
+    for column in table.columns:
+        for chunk in column.chunks:
+            if pa.types.is_dictionary(chunk.type):
+                lengths = pc.binary_length(chunk.dictionary)
+                total += pc.sum(lengths.take(chunk.indices)).as_py() or 0
+    if total > MAX_TEXT_BYTES:
+        raise ValueError(f"{total:,} bytes of text, expected at most {MAX_TEXT_BYTES:,}")
+
+
 def _with_present_statuses(table: pa.Table, version: str) -> pa.Table:
     """In schema version 1, "stopped" was the status of trials that are now called "paused"."""
     if _major(version) != "1" or "status" not in table.column_names:
@@ -71,7 +117,7 @@ def _with_present_statuses(table: pa.Table, version: str) -> pa.Table:
     is_paused = pc.equal(status, "stopped")
     renamed = pc.if_else(is_paused, "paused", status)
     index = table.column_names.index("status")
-    return table.set_column(index, "status", renamed)
+    return table.set_column(index, table.schema.field(index), renamed)
 
 
 def _with_all_columns(table: pa.Table, wanted: pa.Schema) -> pa.Table:
@@ -82,16 +128,3 @@ def _with_all_columns(table: pa.Table, wanted: pa.Schema) -> pa.Table:
             nulls = pa.nulls(len(table), column.type)
             table = table.append_column(column.name, nulls)
     return table.select(wanted.names).cast(wanted)
-
-
-def _check_names(table: pa.Table, file: str) -> None:
-    """ValueError for rows that do not belong into `file`. Their keys and studies become names of files elsewhere."""
-    keys = table["key"].unique()
-    for key in keys.to_pylist():
-        if file not in (ALL_ROWS, f"{key}.parquet"):
-            raise ValueError(f"its rows are of {key!r:.60}")
-    if "study" in table.column_names:
-        studies = table["study"].unique()
-        for study in studies.to_pylist():
-            if not is_study_name(study):
-                raise ValueError(f"study {study!r:.60}")

@@ -13,6 +13,8 @@ import pyarrow as pa
 
 SCHEMA_VERSION = "2"  # version 1 wrote "stopped" for what is now "paused"
 ENDED = ("done", "paused", "stopped", "diverged")  # statuses of trials that a second run leaves alone
+STATUSES = ("running", "failed", *ENDED)
+MAX_EPOCHS = 100_000  # of a trial: bounds what a forged number can make us allocate; ImageNet recipes run 300
 
 Seconds = Annotated[float, "wall-clock seconds"]
 Status = Annotated[str, "running, paused (may be promoted), done, stopped (will not go on), diverged or failed"]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from results.json_fields import entries, entry, optional, parse_object, scalars
+from results.records import MAX_EPOCHS
+
+STUDY_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 JsonValue = str | int | float | bool | list[Any] | None
 
 
@@ -56,17 +61,16 @@ class StudySettings:
         init = self.recipe.get("init")
         return None if init is None else str(init)
 
+    @property
+    def recipe_fingerprint(self) -> str:
+        """That of `Recipe.fingerprint`, which every trial's row holds: eight hexadecimal digits of the fields."""
+        text = json.dumps(dict(self.recipe), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
     @staticmethod
     def from_json(content: bytes) -> StudySettings:
         """The settings in a `study.json`; ValueError if they are damaged."""
-        found = json.loads(content)
-        required = {"backbone", "budget", "data", "recipe", "space"}
-        if not isinstance(found, dict) or required - found.keys():
-            raise ValueError(f"expected {', '.join(sorted(required))}")
-        try:
-            return _parsed(found)
-        except (AttributeError, KeyError, TypeError) as error:
-            raise ValueError(f"unexpected content ({type(error).__name__}: {error})") from error
+        return _parsed(parse_object(content))
 
     def to_json(self) -> bytes:
         """The content of `study.json`."""
@@ -116,26 +120,40 @@ class StudySettings:
 
 def is_study_name(text: str) -> bool:
     """Whether a study can have this name, which is that of its folder."""
-    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", text) is not None
+    return re.fullmatch(STUDY_NAME, text) is not None
 
 
-def _parsed(content: dict[str, Any]) -> StudySettings:
-    report = content.get("report") or {}  # missing in a study begun before there were reports
-    rows = tuple(PublishedRow(**row) for row in report.get("rows", []))
-    recipe = content["recipe"]
-    if {"name", "img_size"} - recipe.keys():
-        raise ValueError("expected name and img_size in recipe")
+def _parsed(found: Mapping[str, Any]) -> StudySettings:
+    data = entry(found, "data", dict)
+    recipe = scalars(found, "recipe")
+    entry(recipe, "name", str)
+    entry(recipe, "img_size", int)
+    budget = entry(found, "budget", int)
+    if not 1 <= budget <= MAX_EPOCHS:
+        raise ValueError(f"budget is {budget}, expected 1 to {MAX_EPOCHS:,}")
+    report = optional(found, "report", dict) or {}  # missing in a study begun before there were reports
+    search = None if found.get("search") is None else scalars(found, "search")
     return StudySettings(
-        space=content["space"],
-        space_file=content.get("space_file"),
-        backbone=content["backbone"],
-        data_name=content["data"]["name"],
-        data_fingerprint=content["data"]["fingerprint"],
+        space=entry(found, "space", str),
+        space_file=optional(found, "space_file", str),
+        backbone=entry(found, "backbone", str),
+        data_name=entry(data, "name", str),
+        data_fingerprint=entry(data, "fingerprint", str),
         recipe=recipe,
-        code=content.get("code"),
-        budget=content["budget"],
-        search=content.get("search"),
-        rows=rows,
-        baseline=report.get("baseline", ""),
-        rungs=tuple(report.get("rungs", [])),
+        code=optional(found, "code", str),
+        budget=budget,
+        search=search,
+        rows=tuple(_published_row(row) for row in entries(report, "rows", dict)),
+        baseline=optional(report, "baseline", str) or "",
+        rungs=tuple(entries(report, "rungs", int)),
+    )
+
+
+def _published_row(found: Mapping[str, Any]) -> PublishedRow:
+    return PublishedRow(
+        table=entry(found, "table", str),
+        row=entry(found, "row", str),
+        heads=optional(found, "heads", int),
+        placement=entry(found, "placement", str),
+        baseline=entry(found, "baseline", str),
     )

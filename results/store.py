@@ -11,13 +11,16 @@ from typing import TypeVar
 import pandas as pd
 import pyarrow as pa
 
-from results.parquet_file import ALL_ROWS, decode, encode
-from results.records import ENDED, TABLES, Record, TrialRecord, schema
+from results.identity import TrialIdentity, identities
+from results.parquet_file import encode
+from results.records import ENDED, TABLES, Record, TrialRecord
 from results.settings import StudySettings, is_study_name
+from results.table_reader import ALL_ROWS, RECORDED, TableContent, read_table
 from storage.folder import Folder
 from storage.lock import study_lock
 
 R = TypeVar("R", bound=Record)
+MAX_SETTINGS_BYTES = 2**22  # the published rows of a study.json take 20 kB
 Root = str | Path | Folder  # of all studies: a path, a URI of an object store, or a folder
 
 
@@ -34,24 +37,54 @@ class Study:
         studies = root if isinstance(root, Folder) else Folder(root)
         self.name = name
         self.folder = studies / name
+        self._is_owned = False  # by this process, which alone writes then
+        self._contents: dict[str, TableContent] = {}  # of tables that were read since then
 
     def begin(self, settings: StudySettings) -> None:
-        """Write what the study is run with; ValueError with the difference if it holds trials of other settings."""
-        trained = (self.folder / "trials").names(".parquet")
-        if self.folder.exists("study.json"):
-            differences = self.settings().differences(settings)
-            if trained and differences:
-                raise ValueError(f"study {self.name!r} was begun with {differences}; choose another name with --study")
+        """Write what the study is run with; ValueError with the difference if it holds trials of other settings.
+
+        A study.json that was lost is written again if every row agrees with `settings`.
+        """
+        self._check_settings(settings)
+        self.check_rows(settings)
         self.folder.write("study.json", settings.to_json())
+
+    def _check_settings(self, settings: StudySettings) -> None:
+        if not self.folder.exists("study.json"):
+            return
+        differences = self.settings().differences(settings)
+        if differences and (self.folder / "trials").names(".parquet"):
+            raise ValueError(f"study {self.name!r} was begun with {differences}; choose another name with --study")
+
+    def check_rows(self, settings: StudySettings) -> None:
+        """ValueError if the study has rows of trials that were run with other settings than these."""
+        expected = TrialIdentity.of(settings)
+        for identity, count in identities(self._table("trials")).items():
+            differences = identity.differences(expected)
+            if not differences:
+                continue
+            if not self.folder.exists("study.json"):
+                raise ValueError(
+                    f"study {self.name!r} has lost its study.json, and its rows are not of this command, in turn: "
+                    f"{differences}; choose another name with --study"
+                )
+            raise ValueError(
+                f"{count} trials of study {self.name!r} are not of its study.json, in turn: {differences}; "
+                f"{self._verify_hint()}"
+            )
 
     def settings(self) -> StudySettings:
         """What the study was begun with. FileNotFoundError if there is no study, ValueError if the file is damaged."""
         try:
-            return StudySettings.from_json(self.folder.read("study.json"))
+            return StudySettings.from_json(self.folder.read("study.json", MAX_SETTINGS_BYTES))
         except FileNotFoundError:
+            if (self.folder / "trials").names(".parquet"):
+                raise FileNotFoundError(
+                    f"study {self.name!r} in {self.folder.parent} has lost its study.json: run its command again"
+                ) from None
             raise FileNotFoundError(f"no study {self.name!r} in {self.folder.parent}") from None
         except ValueError as error:
-            raise ValueError(f"{self.folder / 'study.json'} is damaged: {error}") from error
+            raise ValueError(f"{self.folder / 'study.json'} is damaged ({error}): {self._verify_hint()}") from error
 
     @contextmanager
     def owned(self) -> Iterator[None]:
@@ -59,7 +92,7 @@ class Study:
 
         StudyBusyError if a living process holds it, OSError if it cannot be written, ValueError for a recorded study.
         """
-        if (self.folder / "trials").exists(ALL_ROWS):
+        if self.is_recorded():
             raise ValueError(f"{self.folder} is a recorded study, which is only read: choose another --results")
         self.folder.make()
         for table in TABLES:
@@ -67,10 +100,16 @@ class Study:
         for name in ("checkpoints", "errors", "report"):
             (self.folder / name).confine()
         with study_lock(self.name, self.folder):
-            yield
+            self._is_owned = True
+            try:
+                yield
+            finally:
+                self._is_owned = False
+                self._contents.clear()
 
     def write(self, table: str, key: str, records: Sequence[Record]) -> None:
         """Replace the file of `key` in `table` by these rows. OSError if it cannot be written."""
+        self._contents.pop(table, None)
         content = encode(records, TABLES[table])
         (self.folder / table).write(f"{key}.parquet", content)
 
@@ -92,10 +131,12 @@ class Study:
         for table in TABLES:
             (published.folder / table).make()
         if published.folder.exists("study.json"):  # published before, perhaps by another version of the code
-            settings = replace(settings, code=published.settings().code)
-        published.begin(settings)
+            published._check_settings(replace(settings, code=published.settings().code))
+        published.folder.write("study.json", settings.to_json())
         for table, kind in TABLES.items():
             records = sorted(self.records(kind), key=_order)
+            if len(records) > RECORDED.max_rows:
+                raise ValueError(f"{len(records):,} rows of {table}, at most {RECORDED.max_rows:,} are recorded")
             published.write(table, ALL_ROWS.removesuffix(".parquet"), records)
         return published
 
@@ -118,20 +159,33 @@ class Study:
         has_ended = trials["status"].isin(ENDED)
         return trials[has_ended]
 
-    def read(self, table: str, files: Sequence[str]) -> pa.Table:
-        """The rows in these files of a table; ValueError names one that cannot be read."""
+    def content(self, table: str) -> TableContent:
+        """The sound files of a table, and why others are damaged. Files are read once while this process owns the study
+        and writes nothing into the table."""
+        if table in self._contents:
+            return self._contents[table]
         folder = self.folder / table
-        kind = TABLES[table]
-        contents = _read_all(folder, files)
-        tables = [schema(kind).empty_table()]
-        for file, content in zip(files, contents, strict=True):
-            table_of_file = decode(content, kind, folder / file)
-            tables.append(table_of_file)
-        return pa.concat_tables(tables)
+        content = read_table(folder, table, folder.names(".parquet"))
+        if self._is_owned:
+            self._contents[table] = content
+        return content
+
+    def is_recorded(self) -> bool:
+        """Whether this is a published copy, with one file for each table."""
+        return (self.folder / "trials").exists(ALL_ROWS)
 
     def _table(self, table: str) -> pa.Table:
-        files = (self.folder / table).names(".parquet")
-        return self.read(table, files)
+        """All rows; ValueError names a damaged file."""
+        content = self.content(table)
+        for file, reason in content.damaged.items():
+            others = len(content.damaged) - 1
+            more = f", and {others} more" if others else ""
+            raise ValueError(f"{self.folder / table / file} is damaged ({reason}){more}: {self._verify_hint()}")
+        return content.rows
+
+    def _verify_hint(self) -> str:
+        command = f"python -m results verify {self.name} --results {self.folder.parent}"
+        return f"`{command}` {'checks the copy' if self.is_recorded() else 'puts it aside'}"
 
 
 def _table_of(kind: type) -> str:
@@ -140,12 +194,3 @@ def _table_of(kind: type) -> str:
 
 def _order(record: Record) -> tuple[str, int]:
     return record.key, getattr(record, "epoch", 0)
-
-
-def _read_all(folder: Folder, files: Sequence[str]) -> list[bytes]:
-    try:
-        return folder.read_all(files)
-    except OSError as error:
-        if folder.path is None:  # the store's trouble, not the file's
-            raise
-        raise ValueError(f"{error.filename} is damaged ({error}): remove it and run again") from error

@@ -1,21 +1,27 @@
 """`python -m results verify STUDY` reads every byte of a study and moves damaged files to its `quarantine/` folder.
 
-The next run of the study does not see those and restores the rows that they held.
+The next run of the study does not see those and restores the rows that they held. A recorded study is checked alike,
+and nothing of it is moved.
 """
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 
-from results.parquet_file import NewerSchemaError
-from results.records import ENDED, TABLES, EpochRecord, TrialRecord
+from results.identity import TrialIdentity, foreign_rows, study_identity
+from results.json_fields import entry, parse_object
+from results.records import TABLES
+from results.settings import StudySettings
 from results.store import Study
+from results.table_checks import contradictions, disagreements
+from results.table_reader import TableContent, in_files, without
 from storage.digest import digest
 from storage.folder import Folder
+
+MAX_TRAINER_JSON_BYTES = 2**26
+MAX_CHECKPOINT_BYTES = 2**34  # of one file: CAFormer-B36 takes 0.8 GB with the optimizer's moments
 
 
 @dataclass(frozen=True)
@@ -25,136 +31,128 @@ class Findings:
     sound: int  # number of files
     damaged: list[str]  # a line for each file
     disagreements: list[str]  # a line for each trial whose rows contradict each other
+    moved: bool = True  # whether damaged files were put aside; those of a recorded study are not
 
     def __str__(self) -> str:
         lines = []
         for line in self.damaged:
-            lines.append(f"put aside in quarantine/: {line}")
+            lines.append(f"put aside in quarantine/: {line}" if self.moved else f"left in its place: {line}")
         for line in self.disagreements:
-            lines.append(f"the next run repairs: {line}")
-        lines.append(f"{self.sound} files are sound, {len(self.damaged)} were put aside")
+            lines.append(f"the next run repairs: {line}" if self.moved else line)
+        number = len(self.damaged)
+        lines.append(f"{self.sound} files are sound, {number} {'were put aside' if self.moved else 'are damaged'}")
         return "\n".join(lines)
 
 
 @dataclass(frozen=True)
 class _Item:
-    """A file of a study, or a checkpoint, which is a folder; `folders` lead to it."""
+    """A file of a study, or a folder such as a checkpoint; `folders` lead to it."""
 
     folders: tuple[str, ...]
     name: str
-    check: Callable[[], object]  # ValueError if it is damaged
+    problem: str | None = None  # None if it is sound
+
+    def place(self, study: Folder) -> Folder:
+        """The folder that it lies in."""
+        for name in self.folders:
+            study = study / name
+        return study
 
 
 def verify(study: Study) -> Findings:
     """Check every file of `study` and how its tables agree; what is damaged is moved to `quarantine/`.
 
-    StudyBusyError while the study runs, FileNotFoundError if there is none.
+    StudyBusyError while the study runs, FileNotFoundError if there is none, OSError if a file cannot be read, which
+    says nothing about its content.
     """
     if not study.folder.exists("trials"):
         raise FileNotFoundError(f"no study {study.name!r} in {study.folder.parent}")
-    with study.owned():
-        sound = 0
-        damaged = []
-        for item in _items(study):
-            problem = _problem(item)
-            if problem is None:
-                sound += 1
-                continue
-            _quarantine(study.folder, item)
-            damaged.append(problem)
-        return Findings(sound, damaged, list(_disagreements(study)))
+    is_recorded = study.is_recorded()
+    with nullcontext() if is_recorded else study.owned():
+        tables = {table: study.content(table) for table in TABLES}
+        settings_items = _check_identity(study, tables)
+        _check_contradictions(tables)
+        items = [*settings_items, *_row_items(study, tables), *_checkpoint_items(study)]
+        damaged = [item for item in items if item.problem is not None]
+        if not is_recorded:
+            for item in damaged:
+                _quarantine(study.folder, item)
+        return Findings(
+            sound=len(items) - len(damaged),
+            damaged=[f"{item.place(study.folder) / item.name} is damaged ({item.problem})" for item in damaged],
+            disagreements=list(disagreements(tables["trials"].rows, tables["epochs"].rows)),
+            moved=not is_recorded,
+        )
 
 
-def _items(study: Study) -> Iterator[_Item]:
-    """Every file and checkpoint of the study."""
+def _check_identity(study: Study, tables: dict[str, TableContent]) -> list[_Item]:
+    """study.json if there is one; takes the trials of other studies out of `tables`."""
+    settings: StudySettings | None = None
+    items = []
     if study.folder.exists("study.json"):
-        yield _Item((), "study.json", study.settings)
-    for table in TABLES:
-        for name in (study.folder / table).names(".parquet"):
-            yield _Item((table,), name, partial(study.read, table, [name]))
+        problem = None
+        try:
+            settings = study.settings()
+        except ValueError as error:
+            problem = str(error.__cause__ or error)
+        items.append(_Item((), "study.json", problem))
+    trials = tables["trials"]
+    identity = study_identity(settings, trials.rows)
+    if identity is None:
+        return items
+    if settings is not None and TrialIdentity.of(settings) != identity:
+        differences = TrialIdentity.of(settings).differences(identity)
+        items = [_Item((), "study.json", f"no row is of it, in turn: {differences}")]
+    tables["trials"] = without(trials, in_files(trials, foreign_rows(trials.rows, identity)))
+    return items
+
+
+def _check_contradictions(tables: dict[str, TableContent]) -> None:
+    """Takes the trials whose epochs say something else out of `tables`."""
+    trials = tables["trials"]
+    found = contradictions(trials.rows, tables["epochs"].rows)
+    tables["trials"] = without(trials, in_files(trials, found))
+
+
+def _row_items(study: Study, tables: dict[str, TableContent]) -> Iterator[_Item]:
+    for table, content in tables.items():
+        for file in content.files:
+            yield _Item((table,), file)
+        for file, reason in content.damaged.items():
+            yield _Item((table,), file, reason)
+        for name in (study.folder / table).folders():
+            if name.endswith(".parquet"):
+                yield _Item((table,), name, "a folder in place of a file")
+
+
+def _checkpoint_items(study: Study) -> Iterator[_Item]:
     checkpoints = study.folder / "checkpoints"
     for trial in checkpoints.folders():
         folder = checkpoints / trial
         for epoch in folder.folders():
-            check = partial(_check_checkpoint, folder / epoch)
-            yield _Item(("checkpoints", trial), epoch, check)
+            yield _Item(("checkpoints", trial), epoch, _checkpoint_problem(folder / epoch))
 
 
-def _problem(item: _Item) -> str | None:
-    """What is wrong with a file, in one line, or None.
-
-    OSError where a store is away, and NewerSchemaError, leave this function: the file may well be sound.
-    """
+def _checkpoint_problem(folder: Folder) -> str | None:
+    """What is wrong with a checkpoint, whose JSON has the digests of its files; None if it is sound."""
     try:
-        item.check()
-    except NewerSchemaError:
-        raise
-    except ValueError as error:
-        return str(error).splitlines()[0]
-    return None
-
-
-def _check_checkpoint(folder: Folder) -> None:
-    """ValueError unless its files have the digests that its JSON was written with."""
-    try:
-        trainer = json.loads(folder.read("trainer.json"))
-        changed = []
-        for name, written in trainer["digests"].items():
-            content = folder.read(name)
+        trainer = parse_object(folder.read("trainer.json", MAX_TRAINER_JSON_BYTES))
+        for name, written in entry(trainer, "digests", dict).items():
+            content = folder.read(name, MAX_CHECKPOINT_BYTES)
             if digest(content) != written:
-                changed.append(name)
-    except (KeyError, TypeError, AttributeError, ValueError, FileNotFoundError) as error:
-        raise ValueError(f"{folder} is no whole checkpoint ({error})") from error
-    if changed:
-        raise ValueError(f"{folder / changed[0]} is not what was written")
+                return f"{name} is not what was written"
+    except (ValueError, FileNotFoundError) as error:
+        return f"no whole checkpoint: {error}"
+    return None
 
 
 def _quarantine(study: Folder, item: _Item) -> None:
-    """Move a file, or the files of a checkpoint, to the same place under `quarantine/`."""
-    source = study
-    target = study / "quarantine"
-    for name in item.folders:
-        source = source / name
-        target = target / name
-    if item.name in source.folders():
-        checkpoint = source / item.name
-        for file in checkpoint.names():
-            _copy(checkpoint, file, target / item.name)
-    else:
-        _copy(source, item.name, target)
-    source.remove(item.name)
-
-
-def _copy(source: Folder, name: str, target: Folder) -> None:
+    """Move a file or folder to the same place under `quarantine/`, beside what was put there before."""
+    target = item.place(study / "quarantine")
     target.make()
-    target.write(name, source.read(name))
-
-
-def _disagreements(study: Study) -> Iterator[str]:
-    """A line for each trial whose epochs are not all there, and for each curve without a trial."""
-    curves: defaultdict[str, list[EpochRecord]] = defaultdict(list)
-    rows = study.records(EpochRecord)
-    rows.sort(key=lambda row: row.epoch)
-    for row in rows:
-        curves[row.key].append(row)
-    for record in study.records(TrialRecord):
-        curve = curves.pop(record.key, [])
-        problem = _disagreement(record, curve)
-        if problem:
-            yield f"{record.key} {problem}"
-    for key in curves:
-        yield f"{key} has epochs and no trial"
-
-
-def _disagreement(record: TrialRecord, curve: list[EpochRecord]) -> str | None:
-    """How a trial's row and its epochs, which are in order, contradict each other; None if they do not."""
-    epochs = [row.epoch for row in curve]
-    if epochs != list(range(1, len(epochs) + 1)):
-        return f"has epochs {epochs}"
-    if record.status not in ENDED:
-        return None
-    if len(epochs) != record.epoch:
-        return f"is {record.status} at epoch {record.epoch} and has {len(epochs)} epochs"
-    if curve and curve[-1].top1 != record.top1:
-        return f"ended with top-1 {record.top1} and its last epoch has {curve[-1].top1}"
-    return None
+    name = item.name
+    number = 1
+    while target.exists(name):
+        number += 1
+        name = f"{item.name}.{number}"
+    item.place(study).move(item.name, target / name)

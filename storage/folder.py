@@ -76,6 +76,7 @@ class Folder:
 
         UnusableFileError, a ValueError, if it is no regular file or larger than `max_bytes`.
         """
+        _check_name(name)
         return self._files.read(name, max_bytes)
 
     def read_all(self, names: Sequence[str], max_bytes: int | None = None) -> list[bytes]:

@@ -58,7 +58,8 @@ def _read(path: Path, max_bytes: int | None) -> bytes:
     try:  # Without O_NONBLOCK, opening a FIFO waits for its writer. It changes nothing for regular files.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
-        if error.errno in (errno.ENXIO, errno.ENODEV, errno.ELOOP):  # a socket, a device, a link to itself
+        leads_nowhere = error.errno == errno.ENOENT and path.is_symlink()
+        if leads_nowhere or error.errno in (errno.ENXIO, errno.ENODEV, errno.ELOOP):  # a socket, a link to itself
             raise UnusableFileError("no regular file") from None
         raise
     try:

@@ -21,7 +21,7 @@ from results.store import Study
 from storage import lease
 from storage.lease import LeaseTiming
 from tests.support.paths import ROOT
-from tests.support.studies import begun, epoch_record, trial_record
+from tests.support.studies import KEY, begun, epoch_record, trial_record
 
 
 @pytest.fixture(autouse=True)
@@ -47,10 +47,10 @@ def test_what_is_damaged_or_not_there_is_named(s3):
     with pytest.raises(FileNotFoundError, match="no study 's' in s3://studies/"):
         Study("s", s3).settings()
     study = begun("s", s3)
-    study.write("trials", "k", [trial_record(key="k")])
+    study.write("trials", KEY, [trial_record()])
     table = study.folder / "trials"
-    table.write("k.parquet", table.read("k.parquet")[:-30])
-    with pytest.raises(ValueError, match=r"trials/k\.parquet.* is damaged .*: remove it and run again"):
+    table.write(f"{KEY}.parquet", table.read(f"{KEY}.parquet")[:-30])
+    with pytest.raises(ValueError, match=rf"trials/{KEY}\.parquet.* is damaged .*: `python -m results verify s "):
         study.trials()
 
 

@@ -24,23 +24,29 @@ WRITES = 2 * TRIALS * EPOCHS
 NIGHTLY = pytest.mark.nightly
 
 
+def key(trial):
+    return trial_record(seed=trial).key
+
+
 def epoch_record(key, epoch):
-    fields = {"candidate": "c", "seed": 0, "train_loss": 1.0 / epoch, "val_loss": 2.0 / epoch, "lr": 0.1}
+    candidate = key.partition("--")[0]
+    seed = int(key.rpartition("--seed")[2])
+    fields = {"candidate": candidate, "seed": seed, "train_loss": 1.0 / epoch, "val_loss": 2.0 / epoch, "lr": 0.1}
     at = datetime(2026, 1, 1, tzinfo=UTC)
     return EpochRecord(key=key, epoch=epoch, top1=50.0 + epoch, seconds=1.0, finished_at=at, **fields)
 
 
 def row(trial, epoch):
-    return trial_record(key=f"k{trial}", seed=trial, epoch=epoch, top1=50.0 + epoch)
+    return trial_record(seed=trial, epoch=epoch, top1=50.0 + epoch)
 
 
 def writes():
     """What a recorder writes as epochs arrive: the curve, then the trial's row."""
     for trial in range(TRIALS):
         for epoch in range(1, EPOCHS + 1):
-            curve = [epoch_record(f"k{trial}", number) for number in range(1, epoch + 1)]
-            yield ("epochs", f"k{trial}", curve)
-            yield ("trials", f"k{trial}", [row(trial, epoch)])
+            curve = [epoch_record(key(trial), number) for number in range(1, epoch + 1)]
+            yield ("epochs", key(trial), curve)
+            yield ("trials", key(trial), [row(trial, epoch)])
 
 
 def write_all(study, acknowledge=lambda number: None, count=WRITES):
@@ -181,7 +187,7 @@ def prefix(file, records):
     epoch = records[-1].epoch
     if table == "epochs":
         return [epoch_record(key, number) for number in range(1, epoch + 1)]
-    return [row(int(key[1:]), epoch)]
+    return [row(int(key.rpartition("--seed")[2]), epoch)]
 
 
 def die_in(seconds):
@@ -237,7 +243,7 @@ def test_an_error_of_the_disk_is_raised_once_and_the_old_file_stays(empty, monke
 
         monkeypatch.setattr(os, "fdopen", without_room)
     with pytest.raises(OSError, match=os.strerror(number)):
-        empty.write("trials", "k0", [row(0, 1)])
+        empty.write("trials", key(0), [row(0, 1)])
     assert len(calls) == 1  # never again on the same file
     monkeypatch.undo()
     assert state(empty) == before
@@ -262,7 +268,7 @@ def fill(study):
     """How many rows there was room for."""
     for written in range(1000):
         try:
-            study.write("trials", f"k{written}", [row(written, 1)])
+            study.write("trials", key(written), [row(written, 1)])
         except OSError as error:
             return written * (error.errno == errno.ENOSPC)
     return 0
@@ -294,12 +300,12 @@ def test_an_older_file_reads_as_nulls_and_a_newer_one_is_refused(empty, monkeypa
     older = results.records.schema(TrialRecord).remove(results.records.schema(TrialRecord).get_field_index("ranks"))
     with monkeypatch.context() as patch:
         patch.setattr(results.parquet_file, "schema", lambda kind: older)
-        empty.write("trials", "k0", [row(0, 1)])
+        empty.write("trials", key(0), [row(0, 1)])
     assert empty.records(TrialRecord)[0].ranks is None
     for version, read in (("1.7", True), ("2.7", True), ("3", False), ("3.0", False)):
         with monkeypatch.context() as patch:
             patch.setattr(results.records, "SCHEMA_VERSION", version)
-            empty.write("trials", "k0", [row(0, 1)])
+            empty.write("trials", key(0), [row(0, 1)])
         if read:
             assert empty.records(TrialRecord)[0].epoch == 1
         else:

@@ -56,7 +56,7 @@ def test_the_same_images_under_another_name_are_the_same_data(plan):
 
 def test_a_trial_is_known_in_the_order_in_which_it_began(plan):
     for number, candidate in enumerate(reversed(plan.candidates)):
-        trial = replace(plan.trial(candidate, seed=0), number=number, status="done", epoch=1)
+        trial = replace(plan.trial(candidate, seed=0), number=number, status="paused", epoch=1)
         write_trial(plan, trial, rows=1)
     names = [trial.candidate for trial in plan.known_trials()]
     assert names == [str(candidate) for candidate in reversed(plan.candidates)]
@@ -64,7 +64,7 @@ def test_a_trial_is_known_in_the_order_in_which_it_began(plan):
 
 @pytest.mark.parametrize(
     ("status", "rows", "known_as"),
-    [("done", 1, "done"), ("paused", 1, "paused"), ("done", 0, "running"), ("failed", 1, "running")],
+    [("stopped", 1, "stopped"), ("paused", 1, "paused"), ("stopped", 0, "running"), ("failed", 1, "running")],
 )
 def test_a_trial_that_failed_or_lacks_rows_is_running_again(plan, status, rows, known_as):
     trial = replace(plan.trial(plan.candidates[0], seed=0), status=status, epoch=1)
@@ -74,7 +74,7 @@ def test_a_trial_that_failed_or_lacks_rows_is_running_again(plan, status, rows, 
 
 
 def test_trials_that_ended_with_all_rows_are_not_pending(plan):
-    ended, damaged = (replace(trial, status="done", epoch=1) for trial in plan.requested_trials()[:2])
+    ended, damaged = (replace(trial, status="paused", epoch=1) for trial in plan.requested_trials()[:2])
     write_trial(plan, ended, rows=1)
     write_trial(plan, damaged, rows=0)
     assert [trial.key for trial in plan.pending_trials()] == [trial.key for trial in plan.requested_trials()[1:]]
@@ -87,9 +87,9 @@ def test_of_a_race_only_the_trials_that_began_are_requested(tmp_path):
 
 def test_candidates_without_a_measured_cost_are_found(plan):
     assert plan.unmeasured_candidates() == plan.candidates
-    trained = replace(plan.trial(next(iter(plan.space)), seed=0), status="done", epoch=0)
+    trained = replace(plan.trial(next(iter(plan.space)), seed=0), status="stopped", epoch=0)
     proposed = next(candidate for candidate in plan.space if candidate not in plan.candidates)
-    write_trial(plan, replace(plan.trial(proposed, seed=0), status="done"), rows=0)
+    write_trial(plan, replace(plan.trial(proposed, seed=0), status="stopped"), rows=0)
     write_trial(plan, trained, rows=0)
     assert plan.unmeasured_candidates() == [*plan.candidates, proposed]
 

@@ -44,7 +44,7 @@ def test_verify_exits_with_1_for_a_damaged_study(study, capsys):
 
 
 def test_verify_exits_with_1_for_rows_that_disagree(study):
-    study.write("trials", "k", [trial_record(key="k", status="done", epoch=3)])
+    study.write("trials", trial_record().key, [trial_record(status="done")])
     assert verify(study) == 1
 
 

@@ -55,6 +55,7 @@ def test_the_note_of_a_report_is_printed(study, record):
 
 @pytest.mark.parametrize("status", ["done", "paused", "stopped", "diverged"])
 def test_an_ended_trial_has_its_status_and_is_finished(study, recorder, record, status):
+    recorder.on_report(*after_epochs(record, record.budget))
     recorder.on_end(record.key, status)
     assert row(study).status == status
     assert recorder.unfinished() == []

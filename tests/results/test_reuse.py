@@ -7,7 +7,7 @@ from results.reuse import import_trials
 from results.store import Study
 from tests.support.studies import epoch_record, trial_record
 
-DONE = {"status": "done", "epoch": 2, "code": "1"}
+DONE = {"status": "paused", "epoch": 2, "code": "1"}
 
 
 @pytest.fixture
@@ -85,8 +85,8 @@ def test_a_trial_that_lacks_epochs_is_not_imported(study, other, epochs):
     assert import_trials(study, counterpart) == 0
 
 
-def test_a_done_trial_brings_no_checkpoints(study, other):
-    record = trained(other)
+def test_a_stopped_trial_brings_no_checkpoints(study, other):
+    record = trained(other, status="stopped")
     checkpoint = other.folder / "checkpoints" / record.key / "epoch-0002"
     checkpoint.make()
     checkpoint.write("trainer.json", b"{}")

@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -44,15 +45,37 @@ def test_a_study_from_before_reports_and_fingerprints_reads():
 
 @pytest.mark.parametrize("name", ["space", "backbone", "recipe", "budget", "data"])
 def test_settings_without_a_required_entry_are_damaged(name):
-    with pytest.raises(ValueError, match="expected backbone, budget, data, recipe, space"):
+    with pytest.raises(ValueError, match=f"^{name} is missing"):
         StudySettings.from_json(without(name))
 
 
-@pytest.mark.parametrize("changes", [{"data": []}, {"recipe": {"name": "r"}}, {"report": {"rows": [{"x": 1}]}}])
-def test_settings_of_another_shape_are_damaged(changes):
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"data": []}, "data is a list, expected dict"),
+        ({"data": {"name": 1, "fingerprint": "0"}}, "name is 1, expected str"),
+        ({"recipe": {"name": "r"}}, "img_size is missing"),
+        ({"recipe": {"name": "r", "img_size": True}}, "img_size is True, expected int"),
+        ({"recipe": {"name": "r", "img_size": 32, "lr": [[1]]}}, "recipe.lr is a list, expected text or a number"),
+        ({"budget": "4"}, "budget is '4', expected int"),
+        ({"budget": 10**9}, "budget is 1000000000, expected 1 to 100,000"),
+        ({"space": None}, "space is None, expected str"),
+        ({"report": []}, "report is a list, expected dict"),
+        ({"report": {"rows": [{"x": 1}]}}, "table is missing"),
+        ({"report": {"rows": [1]}}, "an item of rows is 1, expected dict"),
+        ({"report": {"rungs": ["1"]}}, "an item of rungs is '1', expected int"),
+        ({"search": 5}, "search is 5, expected dict"),
+    ],
+)
+def test_settings_of_another_shape_are_damaged(changes, says):
     content = json.loads(SETTINGS.to_json()) | changes
-    with pytest.raises(ValueError, match="expected"):
+    with pytest.raises(ValueError, match=f"^{re.escape(says)}$"):
         StudySettings.from_json(json.dumps(content).encode())
+
+
+def test_the_recipes_fingerprint_is_that_of_the_trials_rows():
+    recorded = Study("heads-cifar10_short", ROOT / "results" / "recorded")
+    assert recorded.trials()["recipe_fingerprint"].unique().tolist() == [recorded.settings().recipe_fingerprint]
 
 
 def test_what_is_asked_of_the_recipe():

@@ -6,11 +6,11 @@ import pytest
 
 from results.records import EpochRecord, TrialRecord, schema
 from results.store import Study
-from tests.support.studies import trial_record
+from tests.support.studies import KEY, trial_record
 
 EPOCH = EpochRecord(
-    key="k",
-    candidate="c",
+    key=KEY,
+    candidate=KEY.partition("--")[0],
     seed=0,
     epoch=1,
     train_loss=None,
@@ -25,7 +25,7 @@ EPOCH = EpochRecord(
 def test_rows_come_back_as_they_were_written(study):
     record = trial_record(top1=99.5, error="é")
     study.write("trials", record.key, [record])
-    study.write("epochs", "k", [EPOCH])
+    study.write("epochs", KEY, [EPOCH])
     assert study.records(TrialRecord) == [record]
     assert study.records(EpochRecord) == [EPOCH]
 
@@ -41,7 +41,7 @@ def test_pandas_reads_the_folder_of_a_table(study):
 
 def test_writing_a_key_again_replaces_its_rows(study):
     for status in ("running", "done"):
-        study.write("trials", "k", [trial_record(key="k", status=status)])
+        study.write("trials", KEY, [trial_record(status=status)])
     assert study.trials()["status"].tolist() == ["done"]
 
 
@@ -56,7 +56,8 @@ def test_a_study_that_was_never_begun_reads_as_empty(tmp_path):
 
 def test_finished_leaves_out_what_needs_training(study):
     for number, status in enumerate(("running", "paused", "done", "stopped", "diverged", "failed")):
-        study.write("trials", str(number), [trial_record(key=str(number), seed=number, status=status)])
+        record = trial_record(seed=number, status=status)
+        study.write("trials", record.key, [record])
     assert set(study.ended()["status"]) == {"done", "paused", "stopped", "diverged"}
 
 
@@ -67,7 +68,7 @@ def test_a_name_that_is_not_one_folder_is_refused(name, tmp_path):
 
 
 def test_other_settings_are_refused_with_the_difference(study):
-    study.write("trials", "k", [trial_record(key="k")])
+    study.write("trials", KEY, [trial_record()])
     other = replace(study.settings(), recipe={**study.settings().recipe, "img_size": 64})
     with pytest.raises(ValueError, match=r"begun with recipe\.img_size 32, now 64; choose another name with --study"):
         study.begin(other)
@@ -79,7 +80,7 @@ def test_the_same_settings_are_taken_again(study):
 
 
 def test_a_half_written_part_is_no_row(study):
-    study.write("trials", "k", [trial_record(key="k")])
+    study.write("trials", KEY, [trial_record()])
     (study.folder.path / "trials" / ".other.parquet.part").write_bytes(b"half")
     assert len(study.trials()) == len(pd.read_parquet(study.folder.path / "trials")) == 1
 
@@ -104,7 +105,7 @@ def test_another_study_of_that_name_is_not_recorded_over(study, tmp_path):
 
 
 def test_a_running_study_is_not_recorded(study, tmp_path):
-    study.write("trials", "k", [trial_record(key="k")])
+    study.write("trials", KEY, [trial_record()])
     with pytest.raises(ValueError, match="1 trials of study 's' are not finished"):
         study.publish(tmp_path / "r")
 
@@ -112,7 +113,7 @@ def test_a_running_study_is_not_recorded(study, tmp_path):
 def test_a_study_without_trials_may_be_begun_otherwise(study):
     study.begin(replace(study.settings(), budget=9))
     assert study.settings().budget == 9
-    study.write("trials", "k", [trial_record(key="k")])
+    study.write("trials", KEY, [trial_record()])
     with pytest.raises(ValueError, match="budget 9, now 4"):
         study.begin(replace(study.settings(), budget=4))
 

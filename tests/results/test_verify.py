@@ -6,17 +6,18 @@ from results.store import Study
 from results.verify import Findings, verify
 from storage.digest import digest
 from storage.owner import StudyBusyError
-from tests.support.studies import epoch_record, trial_record
+from tests.support.studies import KEY, epoch_record, trial_record
 
 MODEL = b"weights"
+FILE = f"{KEY}.parquet"
 
 
 @pytest.fixture
 def trained(study):
     """A study with one finished trial of two epochs and its checkpoint."""
-    study.write("trials", "k", [trial_record(key="k", status="done", epoch=2, top1=90.0)])
-    study.write("epochs", "k", [epoch_record("k", 1), epoch_record("k", 2)])
-    checkpoint = study.folder / "checkpoints" / "k" / "epoch-0002"
+    study.write("trials", KEY, [trial_record(status="paused", epoch=2, top1=90.0)])
+    study.write("epochs", KEY, [epoch_record(KEY, 1), epoch_record(KEY, 2)])
+    checkpoint = study.folder / "checkpoints" / KEY / "epoch-0002"
     checkpoint.make()
     checkpoint.write("model.safetensors", MODEL)
     checkpoint.write("trainer.json", json.dumps({"digests": {"model.safetensors": digest(MODEL)}}).encode())
@@ -34,12 +35,12 @@ def test_a_sound_study_has_nothing_put_aside(trained):
 
 
 def test_a_damaged_table_is_moved_and_its_rows_are_missing(trained):
-    flip(trained.folder.path / "epochs" / "k.parquet")
+    flip(trained.folder.path / "epochs" / FILE)
     findings = verify(trained)
     assert findings.sound == 3
-    assert "k.parquet is damaged" in findings.damaged[0]
-    assert findings.disagreements == ["k is done at epoch 2 and has 0 epochs"]
-    assert (trained.folder / "quarantine" / "epochs").names() == ["k.parquet"]
+    assert f"{FILE} is damaged" in findings.damaged[0]
+    assert findings.disagreements == [f"{KEY} is paused at epoch 2 and has 0 epochs"]
+    assert (trained.folder / "quarantine" / "epochs").names() == [FILE]
     assert (trained.folder / "epochs").names() == []
 
 
@@ -50,52 +51,51 @@ def test_damaged_settings_are_moved(trained):
 
 
 def test_a_damaged_checkpoint_is_moved_with_all_its_files(trained):
-    flip(trained.folder.path / "checkpoints" / "k" / "epoch-0002" / "model.safetensors")
+    flip(trained.folder.path / "checkpoints" / KEY / "epoch-0002" / "model.safetensors")
     (line,) = verify(trained).damaged
-    assert line.endswith("model.safetensors is not what was written")
-    aside = trained.folder / "quarantine" / "checkpoints" / "k" / "epoch-0002"
+    assert line.endswith("epoch-0002 is damaged (model.safetensors is not what was written)")
+    aside = trained.folder / "quarantine" / "checkpoints" / KEY / "epoch-0002"
     assert aside.names() == ["model.safetensors", "trainer.json"]
-    assert (trained.folder / "checkpoints" / "k").folders() == []
+    assert (trained.folder / "checkpoints" / KEY).folders() == []
 
 
 @pytest.mark.parametrize("content", [b"{", b"{}", b"[]", b'{"digests": {"missing": "0"}}'])
 def test_a_checkpoint_whose_json_cannot_be_used_is_damaged(trained, content):
-    (trained.folder / "checkpoints" / "k" / "epoch-0002").write("trainer.json", content)
-    assert "is no whole checkpoint" in verify(trained).damaged[0]
+    (trained.folder / "checkpoints" / KEY / "epoch-0002").write("trainer.json", content)
+    assert "is damaged (no whole checkpoint: " in verify(trained).damaged[0]
 
 
 @pytest.mark.parametrize(
     ("record", "epochs", "says"),
     [
-        ({"status": "done", "epoch": 3}, [], "is done at epoch 3 and has 0 epochs"),
-        ({"status": "running", "epoch": 3}, [1, 3], "has epochs [1, 3]"),
-        ({"status": "done", "epoch": 1, "top1": 5.0}, [1], "ended with top-1 5.0 and its last epoch has 90.0"),
+        ({"status": "done", "epoch": 4}, [], "is done at epoch 4 and has 0 epochs"),
+        ({"status": "paused", "epoch": 3}, [1, 2], "is paused at epoch 3 and has 2 epochs"),
     ],
 )
 def test_rows_that_disagree_are_named(study, record, epochs, says):
-    study.write("trials", "k", [trial_record(key="k", **record)])
-    study.write("epochs", "k", [epoch_record("k", number) for number in epochs])
-    assert verify(study).disagreements == [f"k {says}"]
+    study.write("trials", KEY, [trial_record(**record)])
+    study.write("epochs", KEY, [epoch_record(KEY, number) for number in epochs])
+    assert verify(study).disagreements == [f"{KEY} {says}"]
 
 
 def test_a_running_trial_may_be_behind_its_epochs(study):
-    study.write("trials", "k", [trial_record(key="k", epoch=1)])
-    study.write("epochs", "k", [epoch_record("k", 1), epoch_record("k", 2)])
+    study.write("trials", KEY, [trial_record(epoch=1)])
+    study.write("epochs", KEY, [epoch_record(KEY, 1), epoch_record(KEY, 2)])
     assert verify(study).disagreements == []
 
 
 def test_epochs_without_a_trial_are_named(study):
-    study.write("epochs", "k", [epoch_record("k", 1)])
-    assert verify(study).disagreements == ["k has epochs and no trial"]
+    study.write("epochs", KEY, [epoch_record(KEY, 1)])
+    assert verify(study).disagreements == [f"{KEY} has epochs and no trial"]
 
 
 def test_a_file_of_newer_code_is_left_where_it_is(study, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("results.records.SCHEMA_VERSION", "3")
-        study.write("trials", "k", [trial_record(key="k")])
+        study.write("trials", KEY, [trial_record()])
     with pytest.raises(ValueError, match="has schema version 3, this code reads 2 and older"):
         verify(study)
-    assert (study.folder / "trials").names() == ["k.parquet"]
+    assert (study.folder / "trials").names() == [FILE]
 
 
 def test_a_study_that_runs_is_left_alone(study):
