@@ -85,10 +85,10 @@ def test_a_trial_that_lacks_epochs_is_not_imported(study, other, epochs):
     assert import_trials(study, counterpart) == 0
 
 
-def test_a_stopped_trial_brings_no_checkpoints(study, other):
-    record = trained(other, status="stopped")
+def test_a_done_trial_brings_no_checkpoints(study, other):
+    record = trained(other, status="done", budget=2)
     checkpoint = other.folder / "checkpoints" / record.key / "epoch-0002"
     checkpoint.make()
     checkpoint.write("trainer.json", b"{}")
-    assert import_trials(study, counterpart) == 1
+    assert import_trials(study, lambda record: replace(counterpart(record), budget=2)) == 1
     assert (study.folder / "checkpoints").folders() == []
