@@ -7,7 +7,7 @@ pages are structs in Thrift's compact protocol.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from trainers.data.dataset import Array
 from trainers.data.snappy_blocks import BLOCK_SIZE, block_starts
-from trainers.data.thrift import read_struct, read_varint
+from trainers.data.thrift import ThriftStruct, read_struct, read_varint
 
 CODECS = ("UNCOMPRESSED", "SNAPPY", "ZSTD", "GZIP", "BROTLI")  # those that are read; locations hold the index
 
@@ -66,10 +66,12 @@ def locate_values(content: bytes, chunk: ColumnChunk) -> list[Location]:
     try:
         while len(locations) < chunk.num_values:
             page, position = _read_page(view, position, chunk)
+            if page is None:
+                continue
             if page.kind == DICTIONARY_PAGE:
                 spans = _plain_spans(page.values, 0, page.num_values)
                 dictionary = [page.locate(span) for span in spans]
-            elif page.kind in (DATA_PAGE, DATA_PAGE_V2):
+            else:
                 _require_values(page, chunk.max_level, len(locations))
                 locations += _locate_in_page(page, dictionary, chunk.max_level)
     except (IndexError, struct.error, pa.ArrowException, OSError) as error:
@@ -117,42 +119,50 @@ class _Page:
         return Location(self.offset + start, end - start, full_end - full_start, first - full_start, size, codec)
 
 
-def _read_page(content: memoryview, position: int, chunk: ColumnChunk) -> tuple[_Page, int]:
-    """The page that begins at `position`, and where the next one does."""
+def _read_page(content: memoryview, position: int, chunk: ColumnChunk) -> tuple[_Page | None, int]:
+    """The page that begins at `position`, or None if it holds no values, and where the next one begins."""
     fields, start = read_struct(content, position)
-    kind = fields.number(1)
     end = start + fields.number(3)
+    if not start <= end <= len(content):
+        raise IndexError("a page ends after its column")
+    kind = fields.number(1)
+    if kind not in DETAILS:
+        return None, end
+    details = fields.child(DETAILS[kind])
+    num_values = details.number(1)
     full_size = fields.number(2)
-    if not start <= end <= len(content) or not 0 <= full_size <= chunk.full_size:
-        raise IndexError("a page is longer than its column")
-    details = fields.child(DETAILS.get(kind, 0))
-    levels = None
-    codec = chunk.codec
-    encoding = details.number(2)
-    if kind == DATA_PAGE_V2:
-        size_of_levels = details.number(5) + details.number(6)
-        if not 0 <= size_of_levels <= min(end - start, full_size):
-            raise IndexError("levels are longer than their page")
-        levels = content[start : start + size_of_levels]
-        start += size_of_levels
-        full_size -= size_of_levels
-        encoding = details.number(4)
-        if not details.number(7, default=1):
-            codec = "UNCOMPRESSED"
-    num_values = details.number(1) if details.numbers else 0  # other kinds of pages are skipped
-    if not 0 <= num_values <= chunk.num_values:
-        raise IndexError("a page has more values than its column")
+    if not 0 <= num_values <= chunk.num_values or not 0 <= full_size <= chunk.full_size:
+        raise IndexError("a page is larger than its column")
     page = _Page(
         kind=kind,
-        encoding=encoding,
+        encoding=details.number(2),
         num_values=num_values,
-        levels=levels,
+        levels=None,
         offset=chunk.offset + start,
         stored=content[start:end],
         full_size=full_size,
-        codec=codec,
+        codec=chunk.codec,
     )
+    if kind == DATA_PAGE_V2:
+        page = _without_levels(page, details)
     return page, end
+
+
+def _without_levels(page: _Page, details: ThriftStruct) -> _Page:
+    """A page of version 2, with the levels that are stored before its values apart."""
+    size = details.number(5) + details.number(6)
+    if not 0 <= size <= min(len(page.stored), page.full_size):
+        raise IndexError("levels are longer than their page")
+    is_compressed = details.number(7, default=1)
+    return replace(
+        page,
+        encoding=details.number(4),
+        levels=page.stored[:size],
+        offset=page.offset + size,
+        stored=page.stored[size:],
+        full_size=page.full_size - size,
+        codec=page.codec if is_compressed else "UNCOMPRESSED",
+    )
 
 
 def _require_values(page: _Page, max_level: int, first_row: int) -> None:

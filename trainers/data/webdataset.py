@@ -119,6 +119,8 @@ def _index_split(files: list[Path]) -> tuple[ShardReader, Array]:
 
 def _index_shard(file: Path) -> list[ShardSample]:
     """The samples of one shard, in the order of the file. ValueError if it is not a tar file of such samples."""
+    if not file.is_file():
+        raise ValueError(f"{file} is not a regular file, expected a tar file")
     try:
         with tarfile.open(file, "r:") as tar, file.open("rb") as content:
             samples = []

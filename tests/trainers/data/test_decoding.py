@@ -157,3 +157,8 @@ def test_postscript_is_not_run(monkeypatch):
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF", "PPM"])
 def test_each_raster_format_is_decoded(kind):
     assert decode(encode(picture(9), kind)).size == (10, 8)
+
+
+def test_an_image_that_would_fill_the_memory_is_not_decoded():
+    with pytest.raises(ImageDecodeError, match=r"picture 7 cannot be decoded: Image size \(400000000 pixels\) exceeds"):
+        decode(b"P5 20000 20000 255\n")

@@ -1,6 +1,8 @@
+import os
+
 import pytest
 
-from trainers.data.parquet_files import ParquetFiles
+from trainers.data.parquet_files import ParquetFiles, open_file
 
 
 def touch(folder, *names):
@@ -46,3 +48,9 @@ def test_a_missing_test_split_is_named(tmp_path):
     touch(tmp_path, "train-00000-of-00001")
     with pytest.raises(FileNotFoundError, match="has Parquet files of train but of none of validation, test, val"):
         ParquetFiles.find(tmp_path)
+
+
+def test_a_fifo_is_refused_without_waiting(tmp_path):
+    os.mkfifo(tmp_path / "train.parquet")
+    with pytest.raises(ValueError, match=r"train\.parquet is not a regular file, expected Parquet"):
+        open_file(tmp_path / "train.parquet")

@@ -102,3 +102,9 @@ def test_a_shard_that_vanished_is_a_read_error(shards):
     with pytest.raises(ImageReadError, match=r"val-0000\.tar: image at byte .* cannot be read: \[Errno 2\]") as error:
         data.test_images.read(0)
     assert error.value.errno == errno.ENOENT
+
+
+def test_a_fifo_is_refused_without_waiting(shards):
+    os.mkfifo(shards / "fifo-train.tar")
+    with pytest.raises(ValueError, match=r"fifo-train\.tar is not a regular file, expected a tar file"):
+        open_shards(shards)
