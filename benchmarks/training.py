@@ -1,8 +1,9 @@
 """How fast is training, beside timm's own loop, and does the preflight know? `python -m benchmarks.training`
 
 For the baseline, SKA and CSKA in stage 2: images per second of an optimizer step of ours over one written as timm's
-train.py does it, with the same model, batch, recipe and device, measured in turn in this run; memory of ours; and the
-preflight's seconds for an epoch over those that the trainer took. Images are noise in memory: decoding is no part.
+train.py does it, with the same model (but timm's activation), batch, recipe and device, measured in turn in this run;
+memory of ours; and the preflight's seconds for an epoch over those that the trainer took. Images are noise in memory:
+decoding is no part.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from orchestrator.speed_model import SpeedModel
 from searchspace.backbones import build
 from searchspace.candidate import Candidate
+from searchspace.star_relu import StarReLU
 from trainers.cost import Cost, measure
 from trainers.data.in_memory import InMemoryDataset
 from trainers.device import device_name
@@ -31,6 +33,7 @@ from trainers.trial_task import TrainingSetup
 
 from timm.data import Mixup
 from timm.loss import LabelSmoothingCrossEntropy, SoftTargetCrossEntropy
+from timm.models.metaformer import StarReLU as TimmStarReLU
 from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
 
@@ -39,7 +42,7 @@ PLACEMENTS = ("dwconv-dwconv-attn-attn", "dwconv-ska-attn-attn", "dwconv-cska-at
 
 def noise(recipe: Recipe, classes: int, steps: int) -> InMemoryDataset:
     """As many images as so many batches of training and their share of validation take."""
-    number = int(steps * recipe.batch_size / (1 - recipe.val_fraction)) + classes + 1
+    number = int(steps * recipe.batch_size / (1 - recipe.val_fraction)) + 3 * classes
     labels = np.arange(number, dtype=np.int64) % classes
     shape = (number, recipe.img_size, recipe.img_size, 3)
     images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
@@ -67,9 +70,13 @@ def ours(trainer: Trainer, images: Tensor, labels: Tensor) -> Callable[[], objec
 def theirs(
     candidate: Candidate, recipe: Recipe, trainer: Trainer, images: Tensor, labels: Tensor
 ) -> Callable[[], None]:
-    """A step in the order of timm's train.py: mixup, autocast, loss, backward, optimizer, schedule."""
+    """A step in the order of timm's train.py: mixup, autocast, loss, backward, optimizer, schedule.
+
+    The model has timm's own activation.
+    """
     classes = len(trainer.metadata.classes)
     model = build(candidate, recipe.img_size, num_classes=classes, drop_path_rate=recipe.drop_path)
+    use_timms_activation(model)
     model = model.to(trainer.device, memory_format=torch.channels_last).train()
     optimizer = create_optimizer_v2(model, opt=recipe.optimizer, lr=recipe.lr, weight_decay=recipe.weight_decay)
     schedule, _ = create_scheduler_v2(optimizer, sched="cosine", num_epochs=recipe.epochs, updates_per_epoch=1000)
@@ -90,6 +97,13 @@ def theirs(
         schedule.step_update(num_updates=next(updates), metric=None)
 
     return step
+
+
+def use_timms_activation(model: nn.Module) -> None:
+    """Put timm's StarReLU in the place of ours."""
+    for module in model.modules():
+        if type(module) is StarReLU:
+            module.__class__ = TimmStarReLU
 
 
 def seconds(work: Callable[[], object]) -> float:
