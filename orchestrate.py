@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from orchestrator.command_line import make_parser
 
 if TYPE_CHECKING:
+    from orchestrator.plan import StudyPlan
+    from orchestrator.preflight import TrainingNeeds
     from orchestrator.ray_cluster import Cluster
     from orchestrator.study_run import StudyRun
 
@@ -42,43 +44,59 @@ def main(argv: list[str] | None = None, *, may_start_again: bool = False) -> int
 
             stack.enter_context(plan.study.owned())
             study_run = StudyRun.prepare(plan, reuse=args.reuse)
-            cluster = stack.enter_context(open_cluster(args)) if study_run.needs_cluster() else None
+            cluster = stack.enter_context(open_cluster(args, plan)) if study_run.needs_cluster() else None
             if cluster and may_start_again:
                 from orchestrator.ray_watch import watch_ray
 
                 stack.enter_context(watch_ray(cluster.session))
             print(study_run.describe(cluster), flush=True)
-            loader_workers = 0
+            needs = None
             if cluster and study_run.queue.has_work():
-                loader_workers = study_run.preflight(cluster)
+                needs = study_run.preflight(cluster)
         except Exception as error:
             code = exit_code(error)
             print_error(error)
             return code
         stall_seconds = args.hang_after * 60 if args.hang_after else None
-        return execute(study_run, cluster, loader_workers=loader_workers, stall_seconds=stall_seconds)
+        return execute(study_run, cluster, needs, stall_seconds=stall_seconds)
 
 
-def open_cluster(args: argparse.Namespace) -> Cluster:
-    """The Ray cluster that the command line asks for; ValueError if it cannot be joined or no node can hold a trial."""
+def open_cluster(args: argparse.Namespace, plan: StudyPlan) -> Cluster:
+    """The Ray cluster that the command line asks for, whose GPUs have been checked.
+
+    ValueError if it cannot be joined, if none of its GPUs can be used, or if no node can hold a trial.
+    """
     from orchestrator import ray_environment
+    from orchestrator.machine_checks import check_gpus_here, check_gpus_of_nodes
 
+    if not args.address:
+        check_gpus_here(plan.recipe, args.gpus_per_trial)
     cluster = ray_environment.open_cluster(
-        args.address, cpus=args.cpus_per_trial, gpus=args.gpus_per_trial, dashboard=args.dashboard
+        args.address,
+        cpus=args.cpus_per_trial,
+        gpus=args.gpus_per_trial,
+        dashboard=args.dashboard,
+        small_images=not plan.recipe.streamed,
     )
+    if args.address:
+        check_gpus_of_nodes(cluster, plan.recipe)
     if args.dashboard:
         print(f"dashboard: http://{cluster.dashboard_url} (it asks for a token: {cluster.token_place})")
     return cluster
 
 
 def execute(
-    study_run: StudyRun, cluster: Cluster | None, *, loader_workers: int = 0, stall_seconds: float | None = None
+    study_run: StudyRun,
+    cluster: Cluster | None,
+    needs: TrainingNeeds | None = None,
+    *,
+    stall_seconds: float | None = None,
 ) -> int:
     """Train, measure the costs that are missing and write the report. Returns the exit code."""
     signal_number = 0
     if cluster and study_run.queue.has_work():
         try:
-            signal_number = study_run.train(cluster, loader_workers=loader_workers, stall_seconds=stall_seconds)
+            signal_number = study_run.train(cluster, needs, stall_seconds=stall_seconds)
         except OSError as error:
             print_error(error)
             print(f"completed epochs are saved{study_run.describe_remaining_disk(cluster)}", file=sys.stderr)

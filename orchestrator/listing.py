@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchestrator.machine_checks import check_gpus_here
 from orchestrator.plan import StudyPlan
 from orchestrator.preflight import (
     Measurements,
@@ -52,7 +53,8 @@ def _estimate_here(plan: StudyPlan, cpus: int | None, gpus: float | None) -> lis
     """The study's estimate in lines, from costs measured in this process."""
     requested = plan.requested_trials()
     sizes = candidate_sizes(plan, requested)
-    resources, trials_at_a_time = local_resources(cpus, gpus)
+    check_gpus_here(plan.recipe, gpus)
+    resources, trials_at_a_time = local_resources(cpus, gpus, small_images=not plan.recipe.streamed)
     measured = Measurements(
         costs=[_measure_here(plan, name, resources) for name in extreme_candidates(sizes)],
         resources=resources,

@@ -43,6 +43,14 @@ class Measurements:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrainingNeeds:
+    """What the preflight found out for the training that follows."""
+
+    loader_workers: int = 0  # of each rank
+    longest_epoch_seconds: float | None = None  # the forecast; None if the speed could not be measured
+
+
+@dataclass(frozen=True, kw_only=True)
 class Resolution:
     """The smallest difference to a baseline, in percentage points, that the seeds of a study resolve."""
 
@@ -68,6 +76,7 @@ class StudyEstimate:
     shortest_candidate_seconds: float  # of one whole trial
     longest_candidate_seconds: float
     longest_pending_seconds: float
+    longest_epoch_seconds: float  # of the slowest candidate: training, validation and the test images
     total_seconds: float
     disk_bytes: int
     free_bytes: int | None  # None for an object store
@@ -95,6 +104,7 @@ def estimate_study(
     def trial_seconds(flops: int, epochs: int) -> float:
         return speed.trial_seconds(flops, plan.recipe, plan.data, epochs, ranks=ranks, loader=loader)
 
+    epoch_seconds = [trial_seconds(size.flops, 1) for size in sizes.values()]
     candidate_seconds = [trial_seconds(size.flops, plan.recipe.budget) for size in sizes.values()]
     pending_seconds = [trial_seconds(sizes[trial.candidate].flops, trial.budget - trial.epoch) for trial in pending]
     longest_pending = max(pending_seconds, default=0.0)
@@ -113,6 +123,7 @@ def estimate_study(
         shortest_candidate_seconds=min(candidate_seconds),
         longest_candidate_seconds=max(candidate_seconds),
         longest_pending_seconds=longest_pending,
+        longest_epoch_seconds=max(epoch_seconds) * measured.resources.trials_per_gpu,
         total_seconds=max(sum(pending_seconds) / measured.trials_at_a_time, longest_pending),
         disk_bytes=disk_bytes(
             [sizes[trial.candidate].num_params for trial in pending],

@@ -13,12 +13,13 @@ from typing import Any, ParamSpec, TypeVar
 
 import ray
 from ray._private import ray_constants
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator import orphan_reaper, ray_session
 from orchestrator.code_snapshot import snapshot_folder
 from orchestrator.gpu_placement import Gpu
 from searchspace import user_space
-from trainers.resources import NodeCapacity, Resources, TrialRequest
+from trainers.resources import NodeCapacity, Resources, TrialRequest, describe_sharing
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -28,10 +29,17 @@ class Cluster:
     """A running Ray cluster and what each trial gets of it. A context manager: leaving it ends or leaves Ray."""
 
     def __init__(
-        self, address: str | None = None, cpus: int | None = None, gpus: float | None = None, dashboard: bool = False
+        self,
+        address: str | None = None,
+        cpus: int | None = None,
+        gpus: float | None = None,
+        *,
+        dashboard: bool = False,
+        small_images: bool = False,
     ) -> None:
         """Join the cluster at `address`, or start one here. Each trial gets `cpus` CPUs and `gpus` GPUs, if given.
 
+        With `small_images`, several trials share a GPU unless `gpus` says otherwise; that is printed.
         ValueError in one line if there is no cluster at the address, or if no node can hold a trial.
         """
         self.session: Path | None = None  # the folder of a Ray that was started here
@@ -47,10 +55,12 @@ class Cluster:
                 self.token_place = ray_session.give_token(self.session)
                 context = start_ray(self.session, dashboard)
             self.dashboard_url: str = context.dashboard_url
-            self.request = TrialRequest.choose(live_nodes(), cpus, gpus)
+            self.request = TrialRequest.choose(live_nodes(), cpus, gpus, small_images=small_images)
         except ValueError:
             self.close()
             raise
+        if gpus is None and self.request.trials_per_gpu > 1:
+            print(describe_sharing(self.request), flush=True)
 
     def __enter__(self) -> Cluster:
         return self
@@ -101,6 +111,23 @@ class Cluster:
         if not self._excluded or any(self.request.trials_on(node) for node in live_nodes(self._excluded)):
             return False
         return any(self.request.trials_on(node) for node in live_nodes())
+
+    def most_trials_on_a_node(self) -> int:
+        """How many trials run at the same time on the node that holds the most."""
+        return max((self.request.trials_on(node) for node in live_nodes()), default=1)
+
+    def call_on_each_node(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> dict[str, T]:
+        """What `function` returns on every living node, by the node's host name. It takes none of their CPUs."""
+        remote = ray.remote(num_cpus=0)(function)
+        answers = {}
+        for node in ray.nodes():
+            if node["Alive"]:
+                here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+                answers[node["NodeManagerHostname"]] = remote.options(scheduling_strategy=here).remote(*args, **kwargs)
+        try:
+            return dict(zip(answers, ray.get(list(answers.values())), strict=True))
+        except ray.exceptions.RayError as error:
+            raise RuntimeError(_one_line(error)) from error
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `function` with a trial's resources in a process of its own. RuntimeError in one line if it fails."""

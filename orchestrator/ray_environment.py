@@ -11,13 +11,18 @@ if TYPE_CHECKING:
 
 
 def open_cluster(
-    address: str | None = None, *, cpus: int | None = None, gpus: float | None = None, dashboard: bool = False
+    address: str | None = None,
+    *,
+    cpus: int | None = None,
+    gpus: float | None = None,
+    dashboard: bool = False,
+    small_images: bool = False,
 ) -> Cluster:
     """Configure Ray, import it, and start or join a cluster: see `Cluster`. Its trials get `cpus` and `gpus`."""
     configure_ray(joining=bool(address))
     from orchestrator.ray_cluster import Cluster
 
-    return Cluster(address, cpus, gpus, dashboard)
+    return Cluster(address, cpus, gpus, dashboard=dashboard, small_images=small_images)
 
 
 def configure_ray(*, joining: bool) -> None:

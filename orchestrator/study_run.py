@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.cost_measurement import measure_costs, measure_decoding
+from orchestrator.machine_checks import check_shared_memory
 from orchestrator.plan import StudyPlan, needs_training
 from orchestrator.preflight import (
     Measurements,
+    TrainingNeeds,
     candidate_sizes,
     estimate_study,
     extreme_candidates,
@@ -66,15 +68,20 @@ class StudyRun:
         text = f"study {self.plan.study.folder}: {len(self.requested)} trials, {num_pending} to train"
         return f"{text}; {cluster}" if cluster else text
 
-    def preflight(self, cluster: Cluster) -> int:
-        """Measure the extreme candidates, print the estimate, and return the loader workers that each rank needs.
+    def preflight(self, cluster: Cluster) -> TrainingNeeds:
+        """Measure the extreme candidates, print the estimate, and return what the training needs of it.
 
-        WriteError (ENOSPC) if the disk is too small for the pending trials.
+        WriteError (ENOSPC) if the disk is too small for the pending trials, ValueError if shared memory is.
         """
+        needs = self._measure_needs(cluster)
+        check_shared_memory(cluster, self.plan.recipe, cluster.resources(needs.loader_workers))
+        return needs
+
+    def _measure_needs(self, cluster: Cluster) -> TrainingNeeds:
         sizes = candidate_sizes(self.plan, self.requested)
         costs = measure_costs(self.plan, cluster, extreme_candidates(sizes))
         if not costs:
-            return self._default_loader_workers(cluster)
+            return TrainingNeeds(loader_workers=self._default_loader_workers(cluster))
         measured = Measurements(
             costs=costs,
             resources=cluster.resources(),
@@ -88,9 +95,8 @@ class StudyRun:
             free = format_bytes(estimate.free_bytes)
             needed = format_bytes(estimate.disk_bytes)
             raise WriteError(errno.ENOSPC, f"{free} are free in {self.plan.study.folder}, {needed} are needed")
-        if estimate.loader:
-            return estimate.loader.workers
-        return self._default_loader_workers(cluster)
+        workers = estimate.loader.workers if estimate.loader else self._default_loader_workers(cluster)
+        return TrainingNeeds(loader_workers=workers, longest_epoch_seconds=estimate.longest_epoch_seconds)
 
     def _default_loader_workers(self, cluster: Cluster) -> int:
         """Loader workers per rank where decoding could not be measured: all CPU threads but one."""
@@ -99,22 +105,26 @@ class StudyRun:
         resources = cluster.resources()
         return max(resources.threads - 1, int(resources.device == "cuda"))
 
-    def train(self, cluster: Cluster, *, loader_workers: int, stall_seconds: float | None) -> int:
+    def train(self, cluster: Cluster, needs: TrainingNeeds | None, *, stall_seconds: float | None) -> int:
         """Train until the queue is empty. Returns the signal that interrupted it, or 0; OSError from a full disk.
 
-        A trial without a report for `stall_seconds` is restarted; see StallDetector for the default.
+        A trial without a report for `stall_seconds` is restarted; see StallDetector for the default, which is printed.
         """
         from orchestrator import ray_trials
 
+        needs = needs or TrainingNeeds()
         study = self.plan.study
         setup = TrainingSetup(
             recipe=self.plan.recipe,
             data=self.plan.data,
-            resources=cluster.resources(loader_workers),
+            resources=cluster.resources(needs.loader_workers),
             checkpoints=study.folder.absolute() / "checkpoints",
             weights=self.plan.weights,
         )
-        stall_detector = StallDetector(stall_seconds, epoch_seconds=study.epochs()["seconds"])
+        stall_detector = StallDetector(
+            stall_seconds, epoch_seconds=study.epochs()["seconds"], forecast_seconds=needs.longest_epoch_seconds
+        )
+        print(stall_detector.describe(), flush=True)
         with self.progress, self.updater:
             trainable = ray_trials.make_trainable(setup)
             return ray_trials.train(self.queue, cluster, trainable, stall_detector)

@@ -162,10 +162,15 @@ def _trial(args: argparse.Namespace) -> tuple[TrialTask, TrainingSetup]:
     # Loading torch takes seconds, so the checks above come first.
     from trainers.data.open_dataset import open_dataset
     from trainers.resources import whole_machine
+    from trainers.shared_memory import loader_bytes, shared_memory_problem
     from trainers.trial_task import TrainingSetup, TrialTask
     from trainers.warm_start import warm_start
 
+    _leave_out_sick_gpus(compiles=recipe.compile, ranks=args.ranks)
     resources = whole_machine(args.ranks)
+    problem = shared_memory_problem(loader_bytes(recipe, resources))
+    if problem:
+        raise ValueError(problem)
     weights = None
     if args.init or recipe.mixers_first:
         recipe, weights = warm_start(recipe, args.init)
@@ -178,6 +183,17 @@ def _trial(args: argparse.Namespace) -> tuple[TrialTask, TrainingSetup]:
     )
     task = TrialTask(key="", candidate=candidate, seed=args.seed, until=recipe.budget)
     return task, setup
+
+
+def _leave_out_sick_gpus(*, compiles: bool, ranks: int = 1) -> None:
+    """Hide the GPUs that cannot train, with a line for each. ValueError if there are GPUs and none can be used."""
+    from trainers.device_health import check_devices, check_nccl, leave_out_sick_gpus
+
+    health = check_devices(compiles=compiles)
+    for line in leave_out_sick_gpus(health):
+        print(line, file=sys.stderr, flush=True)
+    if health and ranks > 1:
+        check_nccl()
 
 
 def _epoch_line(report: TrialReport, budget: int) -> str:
@@ -212,6 +228,8 @@ def _validate(args: argparse.Namespace) -> int:
 
     from trainers.export.validate import validate
 
+    if args.device != "cpu":
+        _leave_out_sick_gpus(compiles=False)
     num_gpus = torch.cuda.device_count()
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device != "cpu" and _gpu_index(device) >= num_gpus:

@@ -69,6 +69,14 @@ def leave_out_sick_gpus(health: Sequence[DeviceHealth]) -> list[str]:
     return [f"{device}; it is left out" for device in sick]
 
 
+def check_nccl() -> None:
+    """ValueError in one line if this build of torch has no NCCL, over which ranks on several GPUs talk."""
+    from torch import distributed
+
+    if not distributed.is_available() or not distributed.is_nccl_available():
+        raise ValueError("a trial on several GPUs needs NCCL, which this build of torch lacks")
+
+
 def _describe_all_sick(sick: Sequence[DeviceHealth]) -> str:
     """All problems in one line, each with the GPUs that have it."""
     reasons: dict[str, list[str]] = {}

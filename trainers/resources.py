@@ -6,6 +6,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+# Memory that each process takes on a GPU before its first tensor: CUDA's context and kernels, workspaces of cuBLAS.
+# Assumed, not measured by us; torch's limit on memory does not count it.
+CONTEXT_BYTES = 600_000_000
+MOST_SMALL_TRIALS = 8  # trials of small images on one GPU by default; not measured yet
+RAY_UNITS = 10_000  # Ray counts GPUs in ten-thousandths
+
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
@@ -15,7 +21,22 @@ class Resources:
     threads: int = 1  # CPU threads of each rank
     ranks: int = 1
     workers: int = 0  # data loader processes of each rank
-    memory_fraction: float = 1.0  # of a GPU's memory, which trials on the same GPU share
+    trials_per_gpu: int = 1  # which share the GPU and its memory
+
+    def memory_fraction(self, gpu_bytes: int) -> float:
+        """The fraction of a GPU of so many bytes that one trial may allocate, beside the contexts of all its processes.
+
+        ValueError in one line if the contexts leave nothing.
+        """
+        if self.trials_per_gpu == 1:
+            return 1.0
+        for_trials = gpu_bytes - self.trials_per_gpu * CONTEXT_BYTES
+        if for_trials <= 0:
+            sizes = (
+                f"a GPU of {gpu_bytes / 1e9:.0f} GB: the CUDA context of each takes about {CONTEXT_BYTES / 1e9:.1f} GB"
+            )
+            raise ValueError(f"{self.trials_per_gpu} trials do not fit on {sizes}")
+        return for_trials / self.trials_per_gpu / gpu_bytes
 
 
 @dataclass(frozen=True)
@@ -34,23 +55,30 @@ class TrialRequest:
     gpus: float
 
     @classmethod
-    def choose(cls, nodes: Sequence[NodeCapacity], cpus: int | None, gpus: float | None) -> TrialRequest:
+    def choose(
+        cls, nodes: Sequence[NodeCapacity], cpus: int | None, gpus: float | None, *, small_images: bool = False
+    ) -> TrialRequest:
         """The request as given; where it is not, one GPU if any node has one, and that GPU's part of the CPUs.
 
-        ValueError in one line if no node can hold a trial.
+        With `small_images`, as many trials share a GPU by default as there are CPUs for, up to eight. ValueError in one
+        line if no node can hold a trial.
         """
         if gpus is None:
-            gpus = float(any(node.gpus for node in nodes))
+            gpus = _default_gpus(nodes, cpus) if small_images else float(any(node.gpus for node in nodes))
         if gpus > 1 and gpus != int(gpus):
             raise ValueError(f"{gpus:g} GPUs a trial, expected a fraction of one or a whole number")
         if not cpus:
-            cpus_per_trial = [node.cpus * gpus / node.gpus for node in nodes if node.gpus >= gpus > 0]
-            cpus = max(1, int(min(cpus_per_trial, default=1)))
+            cpus = _default_cpus([node for node in nodes if node.gpus >= gpus], gpus)
         request = cls(cpus, gpus)
         if not any(request.trials_on(node) for node in nodes):
             sizes = dict.fromkeys(f"{node.cpus:g} CPUs and {node.gpus:g} GPUs" for node in nodes)
             raise ValueError(f"a trial wants {cpus} CPUs and {gpus:g} GPUs, the nodes have {', '.join(sizes)}")
         return request
+
+    @property
+    def trials_per_gpu(self) -> int:
+        """How many trials share a GPU; 1 where a trial has GPUs of its own or none."""
+        return _trials_per_gpu(self.gpus)
 
     def trials_on(self, node: NodeCapacity) -> int:
         """How many such trials fit on a node at the same time."""
@@ -58,7 +86,7 @@ class TrialRequest:
         if not self.gpus:
             return by_cpus
         num_gpus = int(node.gpus)
-        by_gpus = num_gpus * int(1 / self.gpus) if self.gpus < 1 else int(num_gpus / self.gpus)
+        by_gpus = num_gpus * self.trials_per_gpu if self.gpus < 1 else int(num_gpus / self.gpus)
         return min(by_cpus, by_gpus)
 
     def resources(self, loader_workers: int = 0) -> Resources:
@@ -69,8 +97,46 @@ class TrialRequest:
             threads=max(1, self.cpus // ranks),
             ranks=ranks,
             workers=loader_workers,
-            memory_fraction=self.gpus if 0 < self.gpus < 1 else 1.0,
+            trials_per_gpu=self.trials_per_gpu,
         )
+
+
+def describe_sharing(request: TrialRequest) -> str:
+    """One line for people: how many trials share a GPU, how to change that, and what makes it faster."""
+    return (
+        f"{request.trials_per_gpu} trials share each GPU, which one trial of small images would leave idle most of the "
+        "time (--gpus-per-trial 1: one each); sharing is faster while NVIDIA MPS runs: nvidia-cuda-mps-control -d"
+    )
+
+
+def _trials_per_gpu(gpus: float) -> int:
+    """How many requests of this size Ray puts on one GPU, at least 1. It rounds them to ten-thousandths."""
+    units = round(gpus * RAY_UNITS)
+    return max(1, RAY_UNITS // units) if units else 1
+
+
+def _cpus_per_gpu(nodes: Sequence[NodeCapacity]) -> float:
+    """The fewest CPUs that come with a GPU on any of these nodes that has GPUs; 0 without one."""
+    return min([node.cpus / node.gpus for node in nodes if node.gpus], default=0.0)
+
+
+def _default_cpus(nodes: Sequence[NodeCapacity], gpus: float) -> int:
+    """The part of these nodes' CPUs that comes with so many GPUs, or with a trial's share of one; 1 without a GPU."""
+    if not gpus:
+        return 1
+    per_gpu = _cpus_per_gpu(nodes)
+    share = per_gpu * gpus if gpus >= 1 else per_gpu / _trials_per_gpu(gpus)
+    return max(1, int(share))
+
+
+def _default_gpus(nodes: Sequence[NodeCapacity], cpus: int | None) -> float:
+    """The part of a GPU that a trial of small images gets: an eighth, or more where there are fewer CPUs."""
+    per_gpu = _cpus_per_gpu(nodes)
+    if not per_gpu:
+        return float(any(node.gpus for node in nodes))
+    trials = int(per_gpu / (cpus or 1))
+    trials = min(max(1, trials), MOST_SMALL_TRIALS)
+    return RAY_UNITS // trials / RAY_UNITS
 
 
 def this_machine() -> NodeCapacity:
@@ -100,7 +166,7 @@ def whole_machine(ranks: int) -> Resources:
     return request.resources(loader_workers=min(max(1, spare_cpus), 16))
 
 
-def local_resources(cpus: int | None, gpus: float | None) -> tuple[Resources, int]:
+def local_resources(cpus: int | None, gpus: float | None, *, small_images: bool = False) -> tuple[Resources, int]:
     """What a trial with this request gets on this machine, and how many such trials fit on it at the same time.
 
     The study may be meant for another machine. Without a GPU here, a trial gets none; it may get more threads than
@@ -110,5 +176,5 @@ def local_resources(cpus: int | None, gpus: float | None) -> tuple[Resources, in
     if not machine.gpus:
         gpus = 0.0
     enough_cpus = NodeCapacity(cpus=max(machine.cpus, cpus or 1), gpus=machine.gpus)
-    request = TrialRequest.choose([enough_cpus], cpus, gpus)
+    request = TrialRequest.choose([enough_cpus], cpus, gpus, small_images=small_images)
     return request.resources(), max(1, request.trials_on(machine))

@@ -71,8 +71,9 @@ def report_epochs(
     load_from_environment()  # a user's space file may register token mixers that the candidate needs
     torch.set_num_threads(setup.resources.threads)
     choose_kernels_by_speed(torch.device(setup.resources.device))
-    if setup.resources.device == "cuda" and setup.resources.memory_fraction < 1:
-        torch.cuda.set_per_process_memory_fraction(setup.resources.memory_fraction)
+    if setup.resources.trials_per_gpu > 1:
+        gpu_bytes = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
+        torch.cuda.set_per_process_memory_fraction(setup.resources.memory_fraction(gpu_bytes))
     trainer = Trainer(
         candidate=task.candidate,
         seed=task.seed,

@@ -72,6 +72,13 @@ def test_a_single_trial_takes_as_long_as_it_takes(study):
     assert estimate(study, trials("small")).total_seconds == pytest.approx(19.5)
 
 
+def test_the_longest_epoch_is_the_slowest_candidates_with_the_test_images(study):
+    # 900 images at 100, 100 and 200 at 200 images a second; trials that share a GPU take turns.
+    assert estimate(study, trials("small")).longest_epoch_seconds == pytest.approx(9 + 0.5 + 1)
+    shared = replace(MEASURED, resources=Resources(device="cuda", trials_per_gpu=4))
+    assert estimate(study, trials("small"), shared).longest_epoch_seconds == pytest.approx(4 * 10.5)
+
+
 def test_epochs_that_a_trial_has_are_not_counted_again(study):
     assert estimate(study, trials("small", epoch=3)).total_seconds == pytest.approx(4.75 + 0.5)
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from orchestrator import study_run
+from orchestrator.preflight import TrainingNeeds
 from orchestrator.study_run import StudyRun
 from storage.folder import Folder
 from tests.support.plans import plan_for
@@ -25,6 +26,12 @@ class FakeCluster:
 
     def trials_at_a_time(self):
         return 2
+
+    def most_trials_on_a_node(self):
+        return 2
+
+    def call_on_each_node(self, function, *args):
+        return {"here": function(*args)}
 
     def __str__(self):
         return "a cluster"
@@ -62,7 +69,10 @@ def test_a_finished_study_with_all_costs_needs_none(prepared, monkeypatch):
 
 
 def test_the_preflight_prints_an_estimate(prepared, capsys):
-    assert prepared.preflight(FakeCluster()) == 0
+    data = prepared.plan.data
+    val = 0.15 * data.num_train
+    longest_epoch = (data.num_train - val) / 100 + (val + data.num_test) / 4
+    assert prepared.preflight(FakeCluster()) == TrainingNeeds(longest_epoch_seconds=pytest.approx(longest_epoch))
     assert "7 candidates x 1 seeds = 7 trials, 7 to train" in capsys.readouterr().out
 
 
@@ -75,15 +85,15 @@ def test_a_disk_that_is_too_small_is_refused(prepared, monkeypatch):
 
 def test_streamed_images_get_as_many_loader_workers_as_keep_up(prepared, monkeypatch):
     monkeypatch.setattr(study_run, "measure_decoding", lambda plan, cluster: 60.0)
-    assert prepared.preflight(FakeCluster()) == 2  # 1.2 times 100 images per second
+    assert prepared.preflight(FakeCluster()).loader_workers == 2  # 1.2 times 100 images per second
 
 
 def test_where_no_cost_could_be_measured_streamed_images_get_all_threads_but_one(prepared, monkeypatch):
     monkeypatch.setattr(study_run, "measure_costs", lambda plan, cluster, candidates: [])
-    assert prepared.preflight(FakeCluster()) == 0
+    assert prepared.preflight(FakeCluster()) == TrainingNeeds()
     streamed = replace(prepared, plan=replace(prepared.plan, data=SimpleNamespace(streamed=True)))
     monkeypatch.setattr(study_run, "candidate_sizes", lambda plan, trials: {"c": SimpleNamespace(flops=1)})
-    assert streamed.preflight(FakeCluster()) == 3
+    assert streamed.preflight(FakeCluster()) == TrainingNeeds(loader_workers=3)
 
 
 def test_what_the_pending_trials_still_write_is_described(prepared):
