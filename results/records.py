@@ -51,7 +51,7 @@ class TrialRecord:
     reused: Annotated[str | None, "the study that it was imported from"] = None
     reused_epochs: Annotated[int | None, "epochs that were imported with it"] = None
     ranks: Annotated[int | None, "processes that trained together, each on a GPU"] = None
-    micro_batch: Annotated[int | None, "images of a forward pass on a rank, halved until it fits into memory"] = None
+    micro_batch: Annotated[int | None, "images of a forward pass on a rank, chosen by the device's memory"] = None
     accumulation: Annotated[int | None, "forward passes per optimizer step"] = None
     stopped_because: Annotated[str | None, "of a trial stopped for futility, one line"] = None
     forecast: Annotated[float | None, "its row's difference to the baseline at the end, percentage points"] = None

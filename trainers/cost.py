@@ -114,28 +114,14 @@ def measure(
     torch.set_num_threads(resources.threads)
     choose_kernels_by_speed(torch.device(resources.device))
     batch_size = min(recipe.largest_micro_batch(resources.device), recipe.batch_size // resources.ranks)
-    recipe = replace(recipe, batch_size=batch_size, micro_batch=None, streamed=False, init=None)
-    trainer = _trainer_on_random_images(candidate, recipe, channels, num_classes, resources)
-    loader = trainer.loader
-    assert isinstance(loader, InMemoryLoader)
-    images = loader.train_images[:batch_size]
-    labels = loader.train_labels[:batch_size]
-
-    def train_step() -> None:
-        trainer.step([loader.mix(loader.normalise(images), labels)])
-
-    def predict() -> None:
-        trainer.training_model.predict(loader.normalise(images))
-
-    trainer.model.train()
-    train_speed = _images_per_second(train_step, batch_size)
-    peak_memory = _peak_memory(trainer, train_step) if memory else None
-    trainer.model.eval()
-    speed = _images_per_second(predict, batch_size)
+    steps = RandomSteps(candidate, replace(recipe, batch_size=batch_size), channels, num_classes, resources)
+    train_speed = _images_per_second(lambda: steps.train(batch_size), batch_size)
+    peak_memory = steps.peak_memory(batch_size) if memory else None
+    speed = _images_per_second(lambda: steps.predict(batch_size), batch_size)
     size = count(candidate, recipe.img_size, channels, num_classes)
     return Cost(
-        device=device_name(trainer.device),
-        batch_size=len(images),
+        device=device_name(steps.trainer.device),
+        batch_size=batch_size,
         num_params=size.num_params,
         flops=size.flops,
         images_per_second=speed,
@@ -144,14 +130,44 @@ def measure(
     )
 
 
-def _trainer_on_random_images(
-    candidate: Candidate, recipe: Recipe, channels: int, num_classes: int, resources: Resources
-) -> Trainer:
-    """A trainer of one rank, which saves nothing."""
-    one_rank = Resources(device=resources.device, threads=resources.threads)
-    dataset = _random_dataset(recipe, channels, num_classes)
-    setup = TrainingSetup(recipe=recipe, data=dataset, resources=one_rank, checkpoints=None)
-    return Trainer(candidate=candidate, seed=0, setup=setup)
+class RandomSteps:
+    """Training steps of one rank on random images, `recipe.batch_size` at most, of which nothing is saved."""
+
+    def __init__(
+        self, candidate: Candidate, recipe: Recipe, channels: int, num_classes: int, resources: Resources
+    ) -> None:
+        recipe = replace(recipe, micro_batch=None, streamed=False, init=None)
+        one_rank = Resources(device=resources.device, threads=resources.threads)
+        dataset = _random_dataset(recipe, channels, num_classes)
+        setup = TrainingSetup(recipe=recipe, data=dataset, resources=one_rank, checkpoints=None)
+        self.trainer = Trainer(candidate=candidate, seed=0, setup=setup)
+        loader = self.trainer.loader
+        assert isinstance(loader, InMemoryLoader)
+        self._loader = loader
+
+    @property
+    def num_params(self) -> int:
+        """Parameters of the model."""
+        return sum(parameter.numel() for parameter in self.trainer.model.parameters())
+
+    def train(self, images: int) -> None:
+        """One optimizer step of one forward pass on so many images."""
+        self.trainer.model.train()
+        pixels, labels = self._first(images)
+        self.trainer.step([self._loader.mix(pixels, labels)])
+
+    def predict(self, images: int) -> None:
+        """One forward pass of the evaluation on so many images."""
+        self.trainer.model.eval()
+        pixels, _ = self._first(images)
+        self.trainer.training_model.predict(pixels)
+
+    def peak_memory(self, images: int) -> int:
+        """The most bytes held during `train(images)`, which must have run before."""
+        return _peak_memory(self.trainer, lambda: self.train(images))
+
+    def _first(self, images: int) -> tuple[Tensor, Tensor]:
+        return self._loader.normalise(self._loader.train_images[:images]), self._loader.train_labels[:images]
 
 
 def _random_dataset(recipe: Recipe, channels: int, num_classes: int) -> InMemoryDataset:

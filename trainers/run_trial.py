@@ -17,6 +17,7 @@ from trainers.device import choose_kernels_by_speed, device_name
 from trainers.distributed import run_on_ranks
 from trainers.failures import failure_from
 from trainers.memory import smaller_pass
+from trainers.micro_batch import measured_micro_batch, step_memory
 from trainers.rank_context import RankContext
 from trainers.trainer import Trainer
 from trainers.trial_task import Failure, TrainingSetup, TrialReport, TrialTask
@@ -25,9 +26,10 @@ from trainers.trial_task import Failure, TrainingSetup, TrialReport, TrialTask
 def run_trial(task: TrialTask, setup: TrainingSetup, *, max_rank_deaths: int = 3) -> Iterator[TrialReport | Failure]:
     """Train `task` and yield a report after every epoch; at most one Failure, which comes last.
 
-    A trial that needs more memory than there is continues from its checkpoint with half the micro-batch. A trial whose
-    rank or data loader died continues from its checkpoint as it was; after `max_rank_deaths` deaths without an epoch it
-    has failed. A GPU's failure is final here: the process that met it can do nothing more with any GPU.
+    On a GPU the micro-batch is chosen by the memory that smaller steps take. A trial that needs more all the same
+    continues from its checkpoint with half the micro-batch. A trial whose rank or data loader died continues from its
+    checkpoint as it was; after `max_rank_deaths` deaths without an epoch it has failed. A GPU's failure is final here:
+    the process that met it can do nothing more with any GPU.
     """
     micro_batch: int | None = None
     deaths = 0
@@ -40,6 +42,7 @@ def run_trial(task: TrialTask, setup: TrainingSetup, *, max_rank_deaths: int = 3
                     failure = outcome
                     break
                 task = replace(task, reported_epochs=outcome.epoch)
+                micro_batch = outcome.micro_batch
                 deaths = 0
                 yield replace(outcome, note=note)
                 note = None
@@ -57,7 +60,7 @@ def run_trial(task: TrialTask, setup: TrainingSetup, *, max_rank_deaths: int = 3
         else:
             yield failure
             return
-        gc.collect()  # frees device memory that the failed attempt held
+        _free_memory()
         torch.compiler.reset()  # it keeps a limited number of compiled versions, of all models together
 
 
@@ -80,12 +83,33 @@ def report_epochs(
         setup=setup,
         folder=setup.folder_of(task),
         rank_context=context,
-        micro_batch=micro_batch,
+        micro_batch=micro_batch or _measured_micro_batch(task, setup, context),
     )
     try:
         yield from _reports(trainer, task)
     finally:
         trainer.close()
+
+
+def _measured_micro_batch(task: TrialTask, setup: TrainingSetup, context: RankContext) -> int | None:
+    """The micro-batch that fits into the memory of a GPU; None on a CPU: as many images as the recipe says."""
+    largest = _images_per_pass(setup, None)
+    memory = step_memory(task.candidate, setup, largest)
+    if memory is None:
+        return None
+    group = min(setup.recipe.group_size, _images_per_rank(setup))
+    device = context.device(setup.resources.device)
+    micro_batch = measured_micro_batch(memory, group=group, largest=largest, device=device, rank_context=context)
+    del memory
+    _free_memory()
+    return micro_batch
+
+
+def _free_memory() -> None:
+    """Free the device memory that a model held, also for other processes on the device."""
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 def _reports(trainer: Trainer, task: TrialTask) -> Iterator[TrialReport]:

@@ -119,6 +119,25 @@ def test_what_does_not_fit_is_trained_in_smaller_passes_with_the_same_batch(setu
     assert reports[0].note == "256 images at a time do not fit into memory: goes on with 128 x 2"
 
 
+class FakeMemory:
+    """A device that holds steps of up to five images."""
+
+    def available(self):
+        return 1000
+
+    def peak(self, images):
+        return int(0.9 * 1000 * images / 5.5)
+
+
+def test_the_micro_batch_is_chosen_by_memory_recorded_and_changes_no_result(setup, monkeypatch):
+    setup = replace(setup, checkpoints=None, recipe=replace(setup.recipe, drop_path=0.0))
+    expected = curve(run_trial(TASK, setup))
+    monkeypatch.setattr("trainers.run_trial.step_memory", lambda candidate, setup, largest: FakeMemory())
+    reports = list(run_trial(TASK, setup))
+    assert [(report.micro_batch, report.accumulation) for report in reports] == [(4, 4)] * 3
+    assert curve(reports) == [pytest.approx(row, abs=1e-4) for row in expected]
+
+
 def test_memory_that_runs_out_later_goes_on_from_the_checkpoint(setup, memory_limit):
     reports = run_trial(TASK, setup)
     assert next(reports).micro_batch == 16
