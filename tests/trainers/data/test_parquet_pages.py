@@ -1,6 +1,7 @@
 """The index of images against pyarrow's own reading of the same files."""
 
 import io
+from itertools import product
 
 import numpy as np
 import pyarrow as pa
@@ -50,11 +51,15 @@ def written(values, **options):
     return file.getvalue()
 
 
-@pytest.mark.parametrize("codec", ["NONE", "SNAPPY", "ZSTD", "GZIP", "BROTLI"])
-@pytest.mark.parametrize("dictionary", [False, True])
-@pytest.mark.parametrize("version", ["1.0", "2.0"])
+OPTIONS = [*product(["NONE", "SNAPPY"], [False, True], ["1.0", "2.0"])]
+OPTIONS += [("ZSTD", False, "1.0"), ("GZIP", True, "1.0"), ("BROTLI", False, "2.0")]
+
+
+@pytest.mark.parametrize(("codec", "dictionary", "version"), OPTIONS)
 def test_every_value_is_found_alone(codec, dictionary, version):
     options = {"compression": codec, "use_dictionary": dictionary, "data_page_version": version}
+    if codec not in ("NONE", "SNAPPY"):
+        options["compression_level"] = 1
     content = written(VALUES, write_batch_size=7, data_page_size=200_000, **options)
     locations, codec = locate(content)
     assert [value_at(content, location, codec) for location in locations] == VALUES
@@ -81,7 +86,7 @@ def test_damaged_pages_are_refused():
     locations, _ = locate(content)
     generator = np.random.default_rng(0)
     refused = 0
-    for _ in range(300):
+    for _ in range(150):
         damaged = bytearray(content)
         for position in generator.integers(4, locations[-1].offset + 60, 3):
             damaged[position] = generator.integers(256)
@@ -89,7 +94,7 @@ def test_damaged_pages_are_refused():
             locate(bytes(damaged))
         except (ValueError, OSError):
             refused += 1
-    assert refused > 100
+    assert refused > 50
 
 
 @pytest.mark.parametrize(
