@@ -152,6 +152,7 @@ def this_machine() -> NodeCapacity:
 def whole_machine(ranks: int) -> Resources:
     """All of this machine for one trial of `ranks` ranks. Without a GPU they share the threads that torch would use.
 
+    Each rank loads with its GPU's part of the CPUs, all but one, whether or not the other GPUs are used.
     ValueError if there are GPUs, but fewer than ranks.
     """
     import torch
@@ -162,8 +163,8 @@ def whole_machine(ranks: int) -> Resources:
     if ranks > machine.gpus:
         raise ValueError(f"{ranks} ranks, expected at most {machine.gpus:g}, the GPUs of this machine")
     request = TrialRequest(cpus=int(machine.cpus), gpus=ranks)
-    spare_cpus = request.resources().threads - 1
-    return request.resources(loader_workers=min(max(1, spare_cpus), 16))
+    cpus_per_gpu = int(machine.cpus / machine.gpus)
+    return request.resources(loader_workers=max(1, cpus_per_gpu - 1))
 
 
 def local_resources(cpus: int | None, gpus: float | None, *, small_images: bool = False) -> tuple[Resources, int]:

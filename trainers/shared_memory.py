@@ -9,21 +9,22 @@ from trainers.recipes import Recipe
 from trainers.resources import Resources
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # only its size is asked
-BATCHES_PER_WORKER = 3  # two that are ready or in work, and one that the training process still holds
+BATCHES_PER_WORKER = 2  # that are ready or in work
 
 
 def loader_bytes(recipe: Recipe, resources: Resources, *, trials: int = 1) -> int:
     """Bytes of shared memory that the loader processes of so many trials on one machine fill; 0 without any.
 
-    A batch is one micro-batch of decoded images, three bytes a pixel.
+    A batch is one mixing group of decoded images, three bytes a pixel. Beside those of its processes, a rank holds the
+    batch that it has just received.
     """
-    if not recipe.streamed:
+    if not recipe.streamed or not resources.workers:
         return 0
     images_per_rank = max(1, recipe.batch_size // resources.ranks)
-    images = min(recipe.largest_micro_batch(resources.device), images_per_rank)
+    images = min(recipe.group_size, images_per_rank)
     batch_bytes = images * 3 * recipe.img_size**2
-    processes = trials * resources.ranks * resources.workers
-    return processes * BATCHES_PER_WORKER * batch_bytes
+    batches_per_rank = resources.workers * BATCHES_PER_WORKER + 1
+    return trials * resources.ranks * batches_per_rank * batch_bytes
 
 
 def shared_memory_problem(bytes_wanted: int) -> str | None:

@@ -136,6 +136,7 @@ def test_this_machine_has_the_cpus_that_the_process_may_use(two_gpus):
 
 def test_ranks_share_the_whole_machine(two_gpus):
     assert whole_machine(2) == Resources(device="cuda", threads=6, ranks=2, workers=5)
+    assert whole_machine(1) == Resources(device="cuda", threads=12, workers=5)
 
 
 def test_more_ranks_than_gpus_are_refused(two_gpus):

@@ -13,9 +13,9 @@ from trainers.shared_memory import loader_bytes, shared_memory_problem
 Usage = namedtuple("Usage", "total used free")
 
 
-def test_a_loader_holds_three_micro_batches_of_uint8_images():
+def test_each_process_holds_two_groups_of_uint8_images_and_each_rank_one():
     resources = Resources(device="cuda", ranks=8, workers=2)
-    assert loader_bytes(IMAGENET, resources) == 8 * 2 * 3 * 128 * 3 * 224 * 224
+    assert loader_bytes(IMAGENET, resources) == 8 * 5 * 128 * 3 * 224 * 224
     assert loader_bytes(IMAGENET, resources, trials=2) == 2 * loader_bytes(IMAGENET, resources)
 
 
@@ -24,7 +24,12 @@ def test_no_loader_and_no_streamed_images_need_none():
     assert loader_bytes(DIGITS, Resources(device="cuda", workers=4)) == 0
 
 
-def test_a_ranks_part_of_a_small_batch_is_its_micro_batch():
+def test_a_cpu_decodes_the_same_groups():
+    on_gpu = loader_bytes(IMAGENET, Resources(device="cuda", workers=2))
+    assert loader_bytes(IMAGENET, Resources(workers=2)) == on_gpu
+
+
+def test_a_ranks_part_of_a_small_batch_is_its_group():
     recipe = replace(IMAGENET, batch_size=64)
     assert loader_bytes(recipe, Resources(device="cuda", ranks=8, workers=1)) == 8 * 3 * 8 * 3 * 224 * 224
 

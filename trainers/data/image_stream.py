@@ -13,11 +13,11 @@ from torch.utils.data import DataLoader, Dataset
 import searchspace.torchvision_ops  # noqa: F401
 from trainers.data.dataset import Array
 from trainers.data.transforms import TransformedImages
+from trainers.shared_memory import BATCHES_PER_WORKER
 
 from timm.data.loader import fast_collate
 
 DecodedBatch = tuple[Tensor, Tensor]  # images (B, C, H, W) as uint8, labels (B,), on the CPU
-PREFETCH_FACTOR = 2  # batches that are ready or in work for each process
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +101,7 @@ class ImageStream:
             batch_size=None,  # a request is a whole batch
             sampler=self._schedule,
             num_workers=self._workers,
-            prefetch_factor=PREFETCH_FACTOR if self._workers else None,
+            prefetch_factor=BATCHES_PER_WORKER if self._workers else None,
             persistent_workers=self._workers > 0,
             pin_memory=self._pin_memory,
             generator=torch.Generator(),  # the loader draws seeds, which nobody uses: not from the global generator

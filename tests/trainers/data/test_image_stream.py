@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.support.streams import ask, open_stream, reading_processes
-from trainers.data.image_stream import PREFETCH_FACTOR
+from trainers.shared_memory import BATCHES_PER_WORKER
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_the_next_epoch_is_prepared_while_validation_runs(log):
     following = ask(stream, "train", [3], [4], [5])
     assert values(train) == [[1]]
     next(val)
-    wait_for(lambda: log.read_text().count("train") == 1 + PREFETCH_FACTOR)
+    wait_for(lambda: log.read_text().count("train") == 1 + BATCHES_PER_WORKER)
     assert values(following) == [[3], [4], [5]]
     stream.close()
 
