@@ -41,8 +41,14 @@ class SickGpus:
     def on_epoch(self, key: str) -> None:
         """The running trial has completed an epoch on its GPUs."""
         placement = self.placements.get(key)
-        for gpu in placement.gpus if placement else ():
-            self.errors[gpu] = [error for error in self.errors[gpu] if self._may_be_the_gpus(error, key)]
+        if placement is None:
+            return
+        for gpu in placement.gpus:
+            remaining = []
+            for error in self.errors[gpu]:
+                if self._may_be_the_gpus(error, key):
+                    remaining.append(error)
+            self.errors[gpu] = remaining
 
     def _may_be_the_gpus(self, error: DeviceError, key: str) -> bool:
         """Whether a GPU may be to blame for this error, on which the trial `key` has just completed an epoch."""
@@ -65,9 +71,14 @@ class SickGpus:
 
     def trials_on(self, gpu: Gpu) -> int:
         """How many running trials use the GPU."""
-        return sum(gpu in placement.gpus for placement in self.placements.values())
+        number = 0
+        for placement in self.placements.values():
+            if gpu in placement.gpus:
+                number += 1
+        return number
 
     def describe(self, gpu: Gpu) -> str:
         """The line that says why a GPU is out of use."""
-        messages = "; ".join(error.message for error in self.sick[gpu])
-        return f"{gpu} is out of use for this command after {len(self.sick[gpu])} errors: {messages}"
+        errors = self.sick[gpu]
+        messages = [error.message for error in errors]
+        return f"{gpu} is out of use for this command after {len(errors)} errors: {'; '.join(messages)}"

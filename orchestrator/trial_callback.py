@@ -138,9 +138,12 @@ class TrialCallback(tune.Callback):
 
 
 def error_line(failure: Failure) -> str:
-    """The one line that a failed trial's row shows: of an unexpected error the last of its traceback."""
-    lines = failure.traceback.strip().splitlines()
-    return lines[-1] if lines and failure.kind in ("error", "input") else failure.message
+    """The one line that a failed trial's row shows: the message, of an unexpected error with the exception's name."""
+    if failure.kind in ("error", "input"):
+        for line in reversed(failure.traceback.splitlines()):
+            if failure.message in line:
+                return line
+    return failure.message
 
 
 def _key(trial: Trial) -> str:

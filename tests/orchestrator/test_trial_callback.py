@@ -119,6 +119,14 @@ def test_a_stalled_trial_is_killed_and_tried_again_once(callback, recorder, monk
     assert recorder.told == expected
 
 
+def test_the_line_of_an_error_is_the_first_that_its_exception_says():
+    traceback = (
+        "Traceback\n  step()\ntorch.AcceleratorError: CUDA error: device-side assert triggered\nCompile with ...\n"
+    )
+    failure = Failure("error", "CUDA error: device-side assert triggered", traceback)
+    assert error_line(failure) == "torch.AcceleratorError: CUDA error: device-side assert triggered"
+
+
 def test_a_trial_that_a_device_failed_goes_on_and_says_which_device_it_was(callback, queue, recorder):
     fail(callback, ILLEGAL_ACCESS)
     assert recorder.told == [("interruption", "k", f"{ILLEGAL_ACCESS.message} on GPU 3 of host")]
