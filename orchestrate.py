@@ -92,7 +92,7 @@ def execute(
     *,
     stall_seconds: float | None = None,
 ) -> int:
-    """Train, measure the costs that are missing and write the report. Returns the exit code."""
+    """Train and report. Returns the exit code."""
     signal_number = 0
     if cluster and study_run.queue.has_work():
         try:
@@ -102,18 +102,21 @@ def execute(
             print(f"completed epochs are saved{study_run.describe_remaining_disk(cluster)}", file=sys.stderr)
             print(CONTINUE_HINT, file=sys.stderr)
             return 3
-    if cluster and not signal_number:
-        study_run.measure_remaining_costs(cluster)
-    return report(study_run, signal_number)
+    return report(study_run, cluster, signal_number)
 
 
-def report(study_run: StudyRun, signal_number: int) -> int:
-    """Write the report, print it and the search's outcome. Returns the exit code."""
+def report(study_run: StudyRun, cluster: Cluster | None, signal_number: int) -> int:
+    """Measure the costs that are missing, write the report, print it and the outcome. Returns the exit code."""
+    from orchestrator.exit_codes import exit_code
+
     try:
+        if cluster and not signal_number:
+            study_run.measure_remaining_costs(cluster)
         print(f"\n{study_run.write_report()}")
     except (ValueError, OSError) as error:
         print_error(error)
-        return 2
+        print(f"all rows are saved; {CONTINUE_HINT}", file=sys.stderr)
+        return exit_code(error)
     outcome = study_run.queue.outcome()
     if outcome:
         print(outcome)

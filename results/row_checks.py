@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from results.records import MAX_EPOCHS, STATUSES, CostRecord, EpochRecord, Record, TrialRecord
 from results.settings import STUDY_NAME
 
-# Smallest and largest values, by column.
+# Smallest and largest values, by column. Other integers are counts, other numbers finite.
 LONGEST_SECONDS = 1e9  # thirty years
 COUNT = (0, 2**53)  # integers that are exact as float64 too
 POSITIVE_COUNT = (1, 2**53)
@@ -25,13 +25,13 @@ POINTS = (-1e6, 1e6)  # an interval from few seeds may be wide
 SECONDS = (0, LONGEST_SECONDS)
 FINITE = (-1e300, 1e300)
 TRIAL_BOUNDS = {
-    "seed": COUNT,
     "epoch": (0, MAX_EPOCHS),
     "budget": (1, MAX_EPOCHS),
     "top1": PERCENT,
     "test_top1": PERCENT,
+    "ema_top1": PERCENT,
+    "ema_test_top1": PERCENT,
     "seconds": SECONDS,
-    "number": COUNT,
     "reused_epochs": (0, MAX_EPOCHS),
     "ranks": POSITIVE_COUNT,
     "micro_batch": POSITIVE_COUNT,
@@ -41,23 +41,12 @@ TRIAL_BOUNDS = {
     "forecast_high": POINTS,
     "forecast_p_worse": (0, 1),
 }
-EPOCH_BOUNDS = {
-    "seed": COUNT,
-    "epoch": (1, MAX_EPOCHS),
-    "train_loss": FINITE,
-    "val_loss": FINITE,
-    "top1": PERCENT,
-    "lr": FINITE,
-    "seconds": SECONDS,
-}
+EPOCH_BOUNDS = {"epoch": (1, MAX_EPOCHS), "top1": PERCENT, "ema_top1": PERCENT, "seconds": SECONDS}
 COST_BOUNDS = {
     "img_size": POSITIVE_COUNT,
     "batch_size": POSITIVE_COUNT,
-    "num_params": COUNT,
-    "flops": COUNT,
     "images_per_second": (0, 1e300),
     "train_images_per_second": (0, 1e300),
-    "peak_memory": COUNT,
 }
 LAST_DATE = datetime(2262, 1, 1, tzinfo=UTC)  # pandas' nanoseconds end there
 # What is wrong, and a boolean column that says with which rows; null counts as nothing wrong.
@@ -91,9 +80,13 @@ def _bounds(table: pa.Table, bounds: Mapping[str, tuple[float, float]]) -> Itera
     for column in table.schema:
         if not column.nullable:
             yield f"{column.name} is missing", pc.is_null(table[column.name])
-    for name, (low, high) in bounds.items():
-        is_within = pc.and_(pc.greater_equal(table[name], low), pc.less_equal(table[name], high))
-        yield f"{name} is {{{name}}}, expected {low:g} to {high:g}", pc.invert(is_within)
+    defaults = {pa.float64(): FINITE, pa.int64(): COUNT}
+    for column in table.schema:
+        if column.type in defaults:
+            low, high = bounds.get(column.name, defaults[column.type])
+            values = table[column.name]
+            is_within = pc.and_(pc.greater_equal(values, low), pc.less_equal(values, high))
+            yield f"{column.name} is {{{column.name}}}, expected {low:g} to {high:g}", pc.invert(is_within)
 
 
 def _trial_complaints(table: pa.Table) -> Iterator[Complaint]:

@@ -37,8 +37,8 @@ class Study:
         studies = root if isinstance(root, Folder) else Folder(root)
         self.name = name
         self.folder = studies / name
-        self._is_owned = False  # by this process, which alone writes then
-        self._contents: dict[str, TableContent] = {}  # of tables that were read since then
+        self._keeps_contents = False  # see read_once
+        self._contents: dict[str, TableContent] = {}
 
     def begin(self, settings: StudySettings) -> None:
         """Write what the study is run with; ValueError with the difference if it holds trials of other settings.
@@ -99,12 +99,19 @@ class Study:
             (self.folder / table).make()
         for name in ("checkpoints", "errors", "report"):
             (self.folder / name).confine()
-        with study_lock(self.name, self.folder):
-            self._is_owned = True
-            try:
-                yield
-            finally:
-                self._is_owned = False
+        with study_lock(self.name, self.folder), self.read_once():  # nobody else writes
+            yield
+
+    @contextmanager
+    def read_once(self) -> Iterator[None]:
+        """Within it, each table is read once and then kept, until this process writes into it."""
+        is_outermost = not self._keeps_contents
+        self._keeps_contents = True
+        try:
+            yield
+        finally:
+            if is_outermost:
+                self._keeps_contents = False
                 self._contents.clear()
 
     def write(self, table: str, key: str, records: Sequence[Record]) -> None:
@@ -160,13 +167,12 @@ class Study:
         return trials[has_ended]
 
     def content(self, table: str) -> TableContent:
-        """The sound files of a table, and why others are damaged. Files are read once while this process owns the study
-        and writes nothing into the table."""
+        """The rows of a table's sound files, and why others are damaged."""
         if table in self._contents:
             return self._contents[table]
         folder = self.folder / table
         content = read_table(folder, table, folder.names(".parquet"))
-        if self._is_owned:
+        if self._keeps_contents:
             self._contents[table] = content
         return content
 

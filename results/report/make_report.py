@@ -37,7 +37,9 @@ def make_report(study: Study, margin: float = MARGIN) -> Report:
     settings = study.settings()
     if not settings.baseline:
         raise ValueError(f"study {study.name!r} was begun by an older version of this code: run its command again")
-    sources = _Sources(study.name, settings, study.trials(), study.epochs(), study.costs())
+    with study.read_once():
+        study.check_rows(settings)
+        sources = _Sources(study.name, settings, study.trials(), study.epochs(), study.costs())
     builder = ReportBuilder(captions.legend(margin))
     for table, rows in _table_rows(sources).items():
         _add_table(builder, sources, table, rows, margin)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from results.report.column_docs import TABLE
@@ -55,42 +58,52 @@ def _label(row: PublishedRow) -> str:
 
 
 def _accuracies(trials: pd.DataFrame) -> pd.DataFrame:
-    """Status, epoch, seeds and top-1 of each placement."""
-    rows = [
-        {"placement": placement, **_accuracy(trials_of_placement)}
-        for placement, trials_of_placement in trials.groupby("placement", sort=False)
-    ]
+    """Status, epoch, seeds and top-1 of each placement: thousands with few trials each, too many for pandas' groups."""
+    groups: dict[str, list[Any]] = {}
+    for trial in trials.itertuples():
+        groups.setdefault(str(trial.placement), []).append(trial)
+    rows = [{"placement": placement, **_accuracy(group)} for placement, group in groups.items()]
     measured = ["test_top1", "test_sd", "val_top1", "ema_test_top1"]
     columns = ["placement", "candidate", "status", "epoch", "seeds", *measured]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _accuracy(trials: pd.DataFrame) -> dict[str, object]:
+def _accuracy(trials: Sequence[Any]) -> dict[str, object]:
     """The numbers of one placement: from its finished trials, else from those that came furthest, never from both."""
-    measured = trials[trials["top1"].notna() & (trials["status"] != "diverged")]
-    shown = measured[measured["status"] == "done"]
-    if shown.empty:
-        shown = measured[measured["epoch"] == measured["epoch"].max()]
+    measured = [trial for trial in trials if not pd.isna(trial.top1) and trial.status != "diverged"]
+    furthest = max((trial.epoch for trial in measured), default=math.nan)
+    shown = [trial for trial in measured if trial.status == "done"]
+    if not shown:
+        shown = [trial for trial in measured if trial.epoch == furthest]
+    test_top1 = _known(trial.test_top1 for trial in shown)
     return {
-        "candidate": trials["candidate"].max(),
+        "candidate": max(trial.candidate for trial in trials),
         "status": _status(trials),
-        "epoch": shown["epoch"].max(),
+        "epoch": max((trial.epoch for trial in shown), default=math.nan),
         "seeds": len(shown),
-        "test_top1": shown["test_top1"].mean(),
-        "test_sd": shown["test_top1"].std(),
-        "val_top1": shown["top1"].mean(),
-        "ema_test_top1": shown["ema_test_top1"].astype("float64").mean(),
+        "test_top1": _mean(test_top1),
+        "test_sd": np.std(test_top1, ddof=1) if len(test_top1) > 1 else math.nan,
+        "val_top1": _mean([trial.top1 for trial in shown]),
+        "ema_test_top1": _mean(_known(trial.ema_test_top1 for trial in shown)),
     }
 
 
-def _status(trials: pd.DataFrame) -> str:
+def _known(values: Iterable[Any]) -> list[float]:
+    return [value for value in values if not pd.isna(value)]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if values else math.nan
+
+
+def _status(trials: Sequence[Any]) -> str:
     """`done`, or where trials ended differently how many ended how: `2 done, 1 paused at epoch 4`."""
-    is_done = trials["status"] == "done"
-    with_epoch = trials["status"] + " at epoch " + trials["epoch"].astype(str)
-    counts = trials["status"].where(is_done, with_epoch).value_counts(sort=False).sort_index()
+    counts: Counter[str] = Counter()
+    for trial in trials:
+        counts[trial.status if trial.status == "done" else f"{trial.status} at epoch {trial.epoch}"] += 1
     if len(counts) == 1:
-        return str(counts.index[0])
-    return ", ".join(f"{number} {status}" for status, number in counts.items())
+        return next(iter(counts))
+    return ", ".join(f"{number} {status}" for status, number in sorted(counts.items()))
 
 
 def _comparisons(trials: pd.DataFrame, listed: pd.DataFrame, margin: float) -> pd.DataFrame:
