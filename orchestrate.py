@@ -11,7 +11,7 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from orchestrator.command_line import make_parser
+from orchestrator.command_line import make_parser, parse_own_arguments
 
 if TYPE_CHECKING:
     from orchestrator.plan import StudyPlan
@@ -135,7 +135,7 @@ def print_error(error: Exception) -> None:
 
 def run() -> int:
     """Run the command line of this process, from a copy of the code unless it only lists. Returns the exit code."""
-    args = make_parser().parse_args()
+    args = parse_own_arguments()
     if not args.list:
         from orchestrator.code_snapshot import run_from_snapshot
         from orchestrator.exit_codes import exit_code

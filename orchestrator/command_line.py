@@ -6,6 +6,7 @@ import argparse
 
 from schedulers import RULE_NAMES, SAMPLER_NAMES
 from searchspace.paper_spaces import SPACES
+from storage.plain_text import replace_what_cannot_be_printed
 from trainers.recipes import RECIPES
 
 
@@ -21,6 +22,12 @@ def make_parser() -> argparse.ArgumentParser:
     _add_search_options(parser)
     _add_machine_options(parser)
     return parser
+
+
+def parse_own_arguments() -> argparse.Namespace:
+    """The arguments of this process; from now on it prints a replacement for what the terminal's encoding lacks."""
+    replace_what_cannot_be_printed()
+    return make_parser().parse_args()
 
 
 def _add_study_options(parser: argparse.ArgumentParser) -> None:

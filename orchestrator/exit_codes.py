@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from storage.folder import DISK_ERRORS
 from storage.owner import StudyBusyError
+from storage.plain_text import printable
 from storage.write_error import WriteError
 
 
@@ -25,4 +26,4 @@ def describe(error: Exception) -> str:
     """One line that says what is wrong."""
     lines = str(error).splitlines() or [type(error).__name__]
     prefix = "" if isinstance(error, StudyBusyError) else "error: "
-    return f"orchestrate.py: {prefix}{lines[0]}"
+    return printable(f"orchestrate.py: {prefix}{lines[0]}")

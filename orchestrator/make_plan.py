@@ -15,6 +15,11 @@ from trainers.data.open_dataset import open_dataset
 from trainers.data.splits import validation_split
 from trainers.recipes import RECIPES, Recipe
 
+# The least and the most of each option; beyond it a mistyped number would hang the command.
+BOUNDS = {"seeds": (1, 1000), "trials": (0, 1_000_000), "gpus_per_trial": (0, 1024), "cpus_per_trial": (1, 4096)}
+SMALLEST_GPU_SHARE = 0.01
+LONGEST_KEY = 200  # bytes; a file name has at most 255, and a key gets endings and the names of devices
+
 
 def make_plan(args: argparse.Namespace) -> StudyPlan:
     """The plan of a command line. ValueError or OSError in one line if it asks for what cannot be done."""
@@ -39,7 +44,7 @@ def make_plan(args: argparse.Namespace) -> StudyPlan:
         print("data: scikit-learn's embedded digits; for real images: --recipe cifar10 --data DIR", flush=True)
     data = open_dataset(source, recipe)
     validation_split(data, recipe.val_fraction)  # raises here, not in every trial, if a class is too small
-    return StudyPlan(
+    plan = StudyPlan(
         space=space,
         recipe=recipe,
         data=data,
@@ -49,15 +54,35 @@ def make_plan(args: argparse.Namespace) -> StudyPlan:
         options=options,
         weights=weights,
     )
+    _check_key_length(plan)
+    return plan
+
+
+def _check_key_length(plan: StudyPlan) -> None:
+    """ValueError if the names of token mixers are so long that a trial's key is too long for the name of a file."""
+    names = [str(candidate) for candidate in plan.candidates]
+    widest = [max(map(len, stage), default=0) for stage in plan.space.choices]
+    in_space = len(plan.space.backbone) + len(widest) + sum(widest)
+    longest = max(in_space, *map(len, names))
+    others = len(plan.trial(plan.candidates[0], plan.seeds - 1).key) - len(names[0])
+    if longest + others > LONGEST_KEY:
+        raise ValueError(
+            f"the names of a candidate's token mixers take {longest} characters, expected at most "
+            f"{LONGEST_KEY - others}: files are named after them"
+        )
 
 
 def _check_numbers(args: argparse.Namespace) -> None:
     """ValueError for a number that is too small, or not a number."""
-    minima = {"seeds": 1, "trials": 0, "gpus_per_trial": 0, "cpus_per_trial": 1}
-    for name, minimum in minima.items():
+    for name, (minimum, maximum) in BOUNDS.items():
         value = getattr(args, name)
+        option = f"--{name.replace('_', '-')}"
         if value is not None and not value >= minimum:  # NaN is not at least anything
-            raise ValueError(f"--{name.replace('_', '-')} {value:g}, expected {minimum} or more")
+            raise ValueError(f"{option} {value:g}, expected {minimum} or more")
+        if value is not None and value > maximum:
+            raise ValueError(f"{option} {value:g}, expected at most {maximum}")
+    if args.gpus_per_trial and args.gpus_per_trial < SMALLEST_GPU_SHARE:
+        raise ValueError(f"--gpus-per-trial {args.gpus_per_trial:g}, expected 0, or {SMALLEST_GPU_SHARE} or more")
     if args.hang_after is not None and not args.hang_after > 0:
         raise ValueError(f"--hang-after {args.hang_after:g}, expected more than 0 minutes")
 

@@ -27,6 +27,7 @@ from results.recorder import Recorder
 from results.records import TrialRecord
 from results.report.updater import ReportUpdater
 from results.reuse import import_trials
+from storage.plain_text import printable
 from storage.write_error import WriteError
 from trainers.trial_task import TrainingSetup
 
@@ -156,5 +157,5 @@ class StudyRun:
             if record.error:
                 traceback_file = self.plan.study.folder / "errors" / f"{record.key}.txt"
                 reason = f": {record.error} ({traceback_file})"
-            print(f"no result yet: {record.candidate} seed {record.seed}{reason}", file=sys.stderr)
+            print(printable(f"no result yet: {record.candidate} seed {record.seed}{reason}"), file=sys.stderr)
         return bool(unfinished)

@@ -7,6 +7,7 @@ import argparse
 import sys
 
 from results.store import Study
+from storage.plain_text import printable, replace_what_cannot_be_printed
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -69,7 +70,7 @@ def _verify(arguments: list[str]) -> int:
 
 
 def _refuse(error: Exception) -> int:
-    print(f"results: error: {error}", file=sys.stderr)
+    print(printable(f"results: error: {error}"), file=sys.stderr)
     return 2
 
 
@@ -80,4 +81,5 @@ def _add_study(parser: argparse.ArgumentParser) -> None:
 
 
 if __name__ == "__main__":
+    replace_what_cannot_be_printed()
     sys.exit(main())

@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 
 from results.records import TrialRecord
+from storage.plain_text import printable
 
 STYLES = {"running": "", "done": "green", "paused": "dim", "stopped": "dim", "diverged": "red", "failed": "red"}
 
@@ -69,7 +70,7 @@ class Progress:
 
     def print(self, line: str) -> None:
         """Print a line, above the live table where there is one."""
-        self.console.print(line, soft_wrap=True)
+        self.console.print(printable(line), soft_wrap=True, markup=False)
 
     def _summary(self) -> str:
         counts: Counter[str] = Counter()

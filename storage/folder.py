@@ -127,7 +127,8 @@ class Folder:
 
 def _open(where: str) -> LocalFiles | StoredObjects:
     if "://" not in where:
-        return LocalFiles(Path(where), Path(where))
+        path = Path(os.path.expanduser(where))  # a shell leaves the ~ of --results=~/x alone
+        return LocalFiles(path, path)
     if not where.startswith("file://"):
         return StoredObjects.at(where)
     parts = urlsplit(where)

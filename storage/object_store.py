@@ -197,6 +197,8 @@ def _connect(place: str, query: str, process: int) -> tuple[FileSystem, str]:
     """The file system of a store and the path of its root there. One for each process: none survives a fork."""
     from pyarrow.fs import AwsStandardS3RetryStrategy, FileSystem
 
+    if place.startswith(("gs://", "gcs://")) and "retry_limit_seconds=" not in query:
+        query = f"{query}&retry_limit_seconds=3".lstrip("&")  # otherwise pyarrow asks for credentials for 15 minutes
     store, root = FileSystem.from_uri(f"{place}?{query}" if query else place)
     if place.startswith("s3://"):
         # A URI has no options for these. Without them, a server that does not answer is noticed after 100 s, and

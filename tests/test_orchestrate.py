@@ -47,6 +47,11 @@ def refusal(capsys, *arguments, entry=main):
         (["--space", "placement", "--gpus-per-trial", "nan"], "--gpus-per-trial nan, expected 0 or more"),
         (["--space", "placement", "--trials", "1000"], "1000 trials beyond the published ones"),
         (["--space", "placement", "--study", "../x"], "bad study name '../x'"),
+        (["--space", "placement", "--seeds", "100000000"], "--seeds 1e+08, expected at most 1000"),
+        (["--space", "placement", "--gpus-per-trial", "inf"], "--gpus-per-trial inf, expected at most 1024"),
+        (["--space", "placement", "--gpus-per-trial", "1e-320"], "expected 0, or 0.01 or more"),
+        (["--space", "placement", "--cpus-per-trial", "999999999"], "--cpus-per-trial 1e+09, expected at most 4096"),
+        (["--space", "no\x1b[31mwhere"], "unknown space 'no"),
         ([], "the following arguments are required: --space"),
     ],
 )

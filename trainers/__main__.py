@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from searchspace.candidate import Candidate
 from searchspace.user_space import find_space, load_from_environment
 from storage.folder import Folder
+from storage.plain_text import printable, replace_what_cannot_be_printed
 from trainers.recipes import RECIPES
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
             load_from_environment()
         return args.run(args)
     except (ValueError, OSError) as error:
-        print(f"trainers: error: {_one_line(error)}", file=sys.stderr)
+        print(printable(f"trainers: error: {_one_line(error)}"), file=sys.stderr)
         return 2
 
 
@@ -281,6 +282,7 @@ def _one_line(error: Exception) -> str:
 
 
 if __name__ == "__main__":
+    replace_what_cannot_be_printed()
     try:
         sys.exit(main())
     except KeyboardInterrupt:

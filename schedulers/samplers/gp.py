@@ -125,7 +125,7 @@ def _largest_gain(gains: Floats, unseen: Bools, rng: np.random.Generator) -> int
 
 def _initial_proposals(space: EncodedSpace) -> int:
     """Proposals before the model is used: one for each level of the longest axis, but at least 5 and at most 10."""
-    longest = max(len(np.unique(levels)) for levels in space.levels.T)
+    longest = max([len(np.unique(levels)) for levels in space.levels.T], default=1)  # one candidate has no axes
     return min(max(longest, 5), 10)
 
 

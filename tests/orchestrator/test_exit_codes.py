@@ -39,3 +39,11 @@ def test_an_error_without_words_is_its_name():
 
 def test_a_busy_study_is_no_error():
     assert describe(StudyBusyError("study 's' is being run")) == "orchestrate.py: study 's' is being run"
+
+
+def test_escape_sequences_of_a_message_do_not_reach_the_terminal():
+    assert describe(ValueError("a\x1b[2Jb")) == "orchestrate.py: error: a\\x1b[2Jb"
+
+
+def test_a_message_of_megabytes_is_cut():
+    assert len(describe(ValueError("x" * 3_000_000))) < 2100

@@ -65,6 +65,15 @@ class Bad(nn.Module):
 """
 
 
+def test_names_of_mixers_that_make_too_long_file_names_are_refused(tmp_path):
+    long_name = "m" * 57
+    text = OWN_SPACE.replace('("ska", "cska")', f'("{long_name}",)').replace('("attn",)', f'("{long_name}",)')
+    mixer = BAD_MIXER.replace("'bad'", f"'{long_name}'").replace("channels", "dim, **switches")
+    forward = "    def forward(self, x): return x\n"
+    with mixers_forgotten(), pytest.raises(ValueError, match=r"of a candidate's token mixers take \d+ characters"):
+        plan_for(space=write_space(tmp_path, mixer + forward + text))
+
+
 def test_a_mixer_that_cannot_be_built_is_refused_in_one_line(tmp_path, capsys):
     space = write_space(tmp_path, BAD_MIXER + OWN_SPACE.replace('"ska"', '"bad"'))
     with mixers_forgotten():

@@ -130,3 +130,9 @@ def test_a_file_or_a_tree_is_moved(anywhere):
     assert (anywhere.names(), anywhere.folders()) == ([], ["aside"])
     assert (anywhere / "aside").read("g") == b"1"
     assert (anywhere / "aside" / "a" / "deep").read("f") == b"2"
+
+
+def test_a_tilde_is_the_home_folder(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert str(Folder("~/x")) == "/home/somebody/x"
+    assert str(Folder("x/~")) == "x/~"

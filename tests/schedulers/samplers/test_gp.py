@@ -46,6 +46,10 @@ def test_a_search_with_costs_walks_along_the_front():
     assert mean_best_by_cost(space, run_sampler(GP(), space, top1, 80)) > 89.0
 
 
+def test_a_single_candidate_is_proposed():
+    assert GP().propose(EncodedSpace(np.zeros((1, 0), dtype=np.int64), ()), []) == 0
+
+
 def test_one_axis_is_enough():
     space = EncodedSpace(np.arange(12)[:, None], (False,))
     observations = []
