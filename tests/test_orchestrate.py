@@ -29,7 +29,10 @@ def refusal(capsys, *arguments, entry=main):
 @pytest.mark.parametrize(
     ("arguments", "wanted"),
     [
-        (["--space", "nowhere"], "unknown space 'nowhere', expected placement, heads, design, joint or a Python file"),
+        (
+            ["--space", "nowhere"],
+            "unknown space 'nowhere', expected placement, heads, design, joint, ska_readings or a Python file",
+        ),
         (["--space", "nowhere.py"], "No such file or directory"),
         (["--space", "placement", "--recipe", "magic"], "argument --recipe: invalid choice: 'magic'"),
         (["--space", "placement", "--recipe", "cifar10"], "recipe 'cifar10' needs --data"),
