@@ -25,6 +25,7 @@ from benchmarks.ablation_epoch import unpack
 from trainers.data.class_folders import open_class_folders
 from trainers.data.loader import Batch
 from trainers.data.streamed_loader import StreamedLoader
+from trainers.data.transforms import evaluation_transform, training_transform
 from trainers.rank_context import RankContext
 from trainers.recipes import ABLATION, Recipe
 
@@ -107,18 +108,18 @@ def timms(folder: Path, loader: StreamedLoader, recipe: Recipe, workers: int) ->
     def load(indices: list[int], *, is_training: bool) -> Iterator[Batch]:
         dataset = create_dataset("", root=str(folder / "train"))
         dataset.reader.samples = [dataset.reader.samples[index] for index in indices]
-        return create_loader(
+        batches = create_loader(
             dataset,
             recipe.img_size,
             recipe.group_size,
             is_training=is_training,
-            auto_augment=recipe.auto_augment,
-            interpolation="random" if is_training else "bicubic",
-            crop_pct=recipe.crop_pct,
             num_workers=workers,
             persistent_workers=True,
             device=CPU,
         )
+        evaluation = evaluation_transform(recipe.img_size, recipe.crop_pct)
+        dataset.transform = training_transform(recipe) if is_training else evaluation
+        return batches
 
     def epochs(number: int) -> Epochs:
         train = load(loader.train_indices.tolist(), is_training=True)
