@@ -193,7 +193,7 @@ def logits_are_those_of_a_cpu(device: torch.device, scale: Scale) -> Found:
         torch.manual_seed(0)
         model = build(candidate, scale.img_size, num_classes=10).eval()
         images = torch.randn(2, 3, scale.img_size, scale.img_size)
-        with torch.inference_mode():
+        with torch.inference_mode(), _without_tf32():
             expected = model(images)
             found = model.to(device)(images.to(device)).cpu()
         gap = ((found - expected).abs().max() / expected.abs().max()).item()
@@ -207,6 +207,17 @@ def _without_softmax(scale: Scale) -> Candidate:
     stages = list(candidate.stages)
     stages[1] = replace(stages[1], softmax=False)
     return Candidate(candidate.backbone, tuple(stages))
+
+
+@contextmanager
+def _without_tf32() -> Iterator[None]:
+    """Convolutions in float32 are computed in float32; cuDNN rounds their inputs to 10 bits otherwise."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def _require_falling(losses: list[float], name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,10 +28,13 @@ def eager_steps(device: torch.device, scale: Scale, *, name: str) -> Found:
     """Ours, timm's and the equations' steps of one candidate, without torch.compile."""
     choose_kernels_by_speed(device)
     recipe = ablation_recipe(scale, compile=False)
-    measured = [_measure(name, "ours", _our_step(name, scale, recipe, device), device, scale)]
-    equations = _our_step(name, scale, recipe, device, equations=True)
-    measured.append(_measure(name, "equations written out", equations, device, scale))
-    measured.append(_measure(name, "timm's loop", _timms_step(name, scale, recipe, device), device, scale))
+    variants = {
+        "ours": partial(_our_step, name, scale, recipe, device),
+        "equations written out": partial(_our_step, name, scale, recipe, device, equations=True),
+        "timm's loop": partial(_timms_step, name, scale, recipe, device),
+    }
+    # Each is made when its turn comes and gone afterwards, so that no other model counts in its memory.
+    measured = [_measure(name, variant, make(), device, scale) for variant, make in variants.items()]
     return Found(_describe(measured), tuple(measured))
 
 
@@ -75,7 +79,7 @@ def peak_memory(step: Callable[[], object], device: torch.device) -> int | None:
     """The most bytes that tensors took during a step; None on a CPU."""
     if device.type != "cuda":
         return None
-    torch.cuda.empty_cache()
+    gc.collect()
     torch.cuda.reset_peak_memory_stats(device)
     step()
     return torch.cuda.max_memory_allocated(device)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -37,9 +35,7 @@ def seven_rows(device: torch.device, scale: Scale, *, data: str, results: str, s
 
 def run_command(command: list[str], seconds: float) -> tuple[int, str]:
     """Exit code and output of a command, which gets SIGTERM after so many seconds and has 15 more to end."""
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         printed, _ = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -47,7 +43,7 @@ def run_command(command: list[str], seconds: float) -> tuple[int, str]:
         try:
             process.communicate(timeout=15)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
         raise CheckFailedError(f"the command took longer than {seconds:.0f} s") from None
     return process.returncode, printed
 
