@@ -27,6 +27,7 @@ from searchspace.candidate import Candidate
 from searchspace.paper_spaces import SPACES
 from storage.folder import Folder
 from trainers.device import choose_kernels_by_speed
+from trainers.resources import CONTEXT_BYTES
 from trainers.run_trial import run_trial
 from trainers.trainer import Trainer
 from trainers.training_model import TrainingModel
@@ -147,13 +148,14 @@ def resumed_training_goes_on(device: torch.device, scale: Scale) -> Found:
 
 
 def too_little_memory_halves_the_pass(device: torch.device, scale: Scale, gigabytes: float = 6.0) -> Found:
-    """A trial that may use a fraction of the memory goes on with fewer images at a time and finishes."""
+    """A trial that may use about so many gigabytes of the memory trains with fewer images at a time and finishes."""
     asked = 2 * scale.batch_size
     recipe = scale.recipe(batch_size=asked, micro_batch=None, epochs=1, warmup_epochs=0)
-    fraction = 1.0
+    trials = 1
     if device.type == "cuda":
-        fraction = gigabytes * 2**30 / torch.cuda.get_device_properties(device).total_memory
-    setup = make_setup(recipe, device, batches=1, memory_fraction=min(1.0, fraction))
+        total = torch.cuda.get_device_properties(device).total_memory
+        trials = max(1, int(total / (gigabytes * 1e9 + CONTEXT_BYTES)))
+    setup = make_setup(recipe, device, batches=1, trials_per_gpu=trials)
     task = TrialTask(key="", candidate=scale.candidate("CSKA"), seed=0, until=1)
     with _limited_passes(asked // 2) if device.type == "cpu" else nullcontext():
         outcomes = list(run_trial(task, setup))

@@ -89,9 +89,9 @@ def two_classes(recipe: Recipe, batches: int) -> InMemoryDataset:
     )
 
 
-def make_setup(recipe: Recipe, device: torch.device, *, batches: int, memory_fraction: float = 1.0) -> TrainingSetup:
+def make_setup(recipe: Recipe, device: torch.device, *, batches: int, trials_per_gpu: int = 1) -> TrainingSetup:
     """The setup of a trial on `device` that saves nothing."""
-    resources = Resources(device=device.type, threads=torch.get_num_threads(), memory_fraction=memory_fraction)
+    resources = Resources(device=device.type, threads=torch.get_num_threads(), trials_per_gpu=trials_per_gpu)
     return TrainingSetup(recipe=recipe, data=two_classes(recipe, batches), resources=resources, checkpoints=None)
 
 

@@ -63,11 +63,13 @@ def _train_small(device_type: str, seconds: float, number: int, barrier: Any, re
     torch.set_num_threads(1)
     device = torch.device(device_type)
     choose_kernels_by_speed(device)
+    resources = Resources(device=device_type, trials_per_gpu=number)
     if device_type == "cuda":
-        torch.cuda.set_per_process_memory_fraction(1 / number)
+        total = torch.cuda.get_device_properties(device).total_memory
+        torch.cuda.set_per_process_memory_fraction(resources.memory_fraction(total))
     recipe = replace(CIFAR10, backbone=SMALL.backbone)
     candidate = Candidate.parse("caformer_micro-dwconv-cska-attn-attn")
-    trainer = make_trainer(candidate, recipe, noise(recipe, 10, 1), Resources(device=device_type))
+    trainer = make_trainer(candidate, recipe, noise(recipe, 10, 1), resources)
     size = recipe.batch_size
     images = trainer.loader.normalise(trainer.loader.train_images[:size])
     step = ours(trainer, images, trainer.loader.train_labels[:size])
