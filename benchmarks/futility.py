@@ -1,6 +1,6 @@
 """How many epochs does futility stopping save, and how often does it stop a row that would have won or tied?
 
-`python -m benchmarks.futility [--studies 60] [--out DIR]` takes about a minute on one core. Each study draws seven
+`python -m benchmarks.futility [--studies 60] [--out DIR]` takes about two minutes on one core. Each study draws seven
 candidates of a set of curves, calls the first one the baseline, and plays the product's own search over them, seven
 trials at a time. Rungs lie where the recipe `ablation` has them, in proportion to the epochs of the curves. A row would
 have won or tied if it ends at most the margin below its baseline; the end is the mean over all seeds that the set has.

@@ -5,8 +5,8 @@ A curve says three things at a rung: its level (mean of the last third of the ep
 forecast starts from the difference of the two levels; a row that gains faster is credited with half of that lead. The
 uncertainty has three parts: the noise between seeds; what a lower learning rate may still bring to a curve that
 jitters; and drift, a share of the gain that is still to come. That share is learnt from how differently the curves of
-the study rise, and from how those which have ended went on after the rung. A row that has hardly begun to rise is not
-judged in the first half of the training: some such rows start late and win.
+the study rise, and from how those which have ended went on after the rung. A row that has not come half of the way to
+its baseline's level is not judged in the first half of the training: some such rows start late and win.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ DRIFT_WEIGHT = 4  # curves that this share counts for
 ANNEALING = 0.5  # share of the jitter; .3 to .7 change nothing
 SEED_NOISE = 1.0  # share of the jitter, before any candidate has two seeds
 SEED_WEIGHT = 3  # degrees of freedom that this share counts for
-SLOW_START = 0.2  # share of the baseline's rise since its first epoch below which a row has hardly begun
+SLOW_START = 0.5  # share of the way from a row's first epoch to its baseline's level
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class _Shape:
     """What the curves of one candidate say at a rung, in points of top-1."""
 
     levels: Floats  # (seeds,)
-    rise: float  # of the level since the first epoch, mean over seeds
+    first: float  # top-1 of the first epoch, mean over seeds
     gain: float  # mean over seeds
     jitter: float
 
@@ -86,14 +86,14 @@ class Horizon:
 
 
 def forecast(curves: Curves, row: str, baseline: str, horizon: Horizon, margin: float) -> Forecast | None:
-    """The forecast for `row`, or None while it has hardly begun to rise.
+    """The forecast for `row`, or None while it may just be a slow starter.
 
     `curves` holds all candidates of the study that reached the rung, these two included.
     """
     shapes = {candidate: _shape(seeds, horizon) for candidate, seeds in curves.items()}
     ours = shapes[row]
     theirs = shapes[baseline]
-    if horizon.is_early and ours.rise < SLOW_START * theirs.rise:
+    if horizon.is_early and ours.level - ours.first < SLOW_START * (theirs.level - ours.first):
         return None
     catching_up = max(ours.gain - theirs.gain, 0.0)
     difference = ours.level - theirs.level + 0.5 * catching_up * horizon.steps
@@ -121,7 +121,7 @@ def _shape(seeds: Sequence[Sequence[float]], horizon: Horizon) -> _Shape:
     second_differences = np.diff(recent, n=2, axis=1)
     return _Shape(
         levels=levels,
-        rise=float(levels.mean() - np.mean([curve[0] for curve in seeds])),
+        first=float(np.mean([curve[0] for curve in seeds])),
         gain=float(levels.mean() - recent[:, :third].mean()),
         jitter=float(np.sqrt(np.mean(second_differences**2) / 6)),
     )

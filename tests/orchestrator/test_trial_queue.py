@@ -131,7 +131,7 @@ def train_to_the_rung(queue, top1_by_number):
     handed_out = take(queue, len(top1_by_number))
     for (record, until), top1 in zip(handed_out, top1_by_number, strict=True):
         changed, rows = after_epochs(queue.recorder.records[record.key], until)
-        rows = [replace(row, top1=top1 - 20 / row.epoch**2) for row in rows]
+        rows = [replace(row, top1=top1 * (1 - 1 / row.epoch**2)) for row in rows]
         queue.recorder.on_report(replace(changed, top1=rows[-1].top1), rows)
         queue.recorder.on_end(record.key, "done" if until == 27 else "paused")
         queue.on_trial_end(record)
@@ -147,7 +147,7 @@ def test_a_futile_row_is_stopped_with_its_evidence_and_the_others_go_on(plan):
     assert (stopped.status, stopped.epoch) == ("stopped", 11)
     assert stopped.forecast_high < -0.5
     assert stopped.forecast_p_worse > 0.99
-    assert stopped.stopped_because.startswith("at epoch 11 it was forecast to end -40.")
+    assert stopped.stopped_because.startswith("at epoch 11 it was forecast to end -39.")
 
 
 def test_a_study_that_is_cut_before_the_decision_makes_it_when_it_continues(plan):

@@ -102,3 +102,10 @@ def test_a_line_about_the_study_is_shown(study):
 def test_curves_of_stored_epochs_are_read(study, recorder, record):
     recorder.on_report(*after_epochs(record, 2))
     assert Recorder(study, [record, trial_record(seed=1)]).curves[record.key] == [91.0, 92.0]
+
+
+def test_a_stopped_trial_has_its_reason_until_it_is_started_again(study, recorder, record):
+    recorder.on_stop(replace(record, status="stopped", stopped_because="it was forecast to lose", forecast=-2.0))
+    assert (row(study).status, row(study).stopped_because) == ("stopped", "it was forecast to lose")
+    recorder.on_start(record.key)
+    assert (row(study).status, row(study).stopped_because, row(study).forecast) == ("running", None, None)

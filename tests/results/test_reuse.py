@@ -92,3 +92,10 @@ def test_a_done_trial_brings_no_checkpoints(study, other):
     checkpoint.write("trainer.json", b"{}")
     assert import_trials(study, lambda record: replace(counterpart(record), budget=2)) == 1
     assert (study.folder / "checkpoints").folders() == []
+
+
+def test_a_stopped_trial_is_imported_as_paused_because_another_baseline_judged_it(study, other):
+    trained(other, status="stopped", stopped_because="it was forecast to lose", forecast=-2.0)
+    assert import_trials(study, counterpart) == 1
+    (row,) = study.records(TrialRecord)
+    assert (row.status, row.stopped_because, row.forecast) == ("paused", None, None)

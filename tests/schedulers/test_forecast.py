@@ -8,13 +8,13 @@ HORIZON = Horizon(epoch=11, start=2, budget=27)
 
 
 def straight(level, slope=0.0, epochs=11):
-    """A curve that reaches `level` at the middle of the last three epochs before the rung."""
-    return tuple(level + slope * (epoch - 10) for epoch in range(1, epochs + 1))
+    """A curve from 0 that reaches `level` at the middle of the last three epochs before the rung."""
+    return (0.0, *(level + slope * (epoch - 10) for epoch in range(2, epochs + 1)))
 
 
 def bent(level, epochs=11):
-    """A curve that flattens out."""
-    return tuple(level - 20 / epoch**2 for epoch in range(1, epochs + 1))
+    """A curve from 0 that flattens out."""
+    return tuple(level * (1 - 1 / epoch**2) for epoch in range(1, epochs + 1))
 
 
 def forecast_of(row, baseline, **others):
@@ -52,7 +52,8 @@ def test_a_flat_row_far_below_is_almost_certain_to_lose_and_one_just_below_is_no
 
 
 def test_a_tie_at_the_margin_is_even():
-    assert forecast_of(bent(89.5), bent(90)).p_worse == pytest.approx(0.5)
+    flat = (0.0, *(90.0,) * 10)
+    assert forecast_of(tuple(top1 - 0.5 for top1 in flat), flat).p_worse == pytest.approx(0.5)
 
 
 def test_the_more_is_still_to_come_the_less_is_certain():
@@ -81,7 +82,7 @@ def test_curves_that_have_ended_count_as_they_went_on():
 
 
 def test_more_seeds_narrow_the_interval():
-    jumping = tuple(90 + (epoch % 2) - 20 / epoch**2 for epoch in range(1, 12))
+    jumping = tuple(90 + (epoch % 2) - 80 / epoch**2 for epoch in range(1, 12))
     one = forecast({"row": [jumping], "baseline": [jumping]}, "row", "baseline", HORIZON, 0.5)
     three = forecast({"row": [jumping] * 3, "baseline": [jumping] * 3}, "row", "baseline", HORIZON, 0.5)
     assert (one.seeds, three.baseline_seeds) == (1, 3)

@@ -18,7 +18,7 @@ LEVELS = {"base": 90.0, "good": 90.2, "bad": 50.0}
 
 
 def curve(candidate, epochs):
-    return tuple(LEVELS[candidate] - 20 / epoch**2 for epoch in range(1, epochs + 1))
+    return tuple(LEVELS[candidate] * (1 - 1 / epoch**2) for epoch in range(1, epochs + 1))
 
 
 def trial(candidate, epochs, status="paused"):

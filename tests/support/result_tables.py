@@ -50,3 +50,20 @@ def frames(*trials: TrialRecord) -> tuple[pd.DataFrame, pd.DataFrame]:
 def table(*trials: TrialRecord, rows: list[PublishedRow] = TABLE5_ROWS) -> pd.DataFrame:
     """The paper's Table 5 filled from these trials, by placement."""
     return result_table(*frames(*trials), rows, paper.published("Table 5")).set_index("placement")
+
+
+def stopped(placement: str, seed: int = 0, epoch: int = 2) -> TrialRecord:
+    """A trial that was stopped for futility, with its evidence."""
+    return trial_record(
+        placement,
+        seed,
+        status="stopped",
+        epoch=epoch,
+        top1=50.0,
+        device="CPU",
+        stopped_because="it was forecast to lose",
+        forecast=-2.1,
+        forecast_low=-3.0,
+        forecast_high=-1.2,
+        forecast_p_worse=0.9964,
+    )

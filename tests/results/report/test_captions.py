@@ -30,3 +30,17 @@ def test_a_slope_without_an_interval_is_unresolved():
     trends = pd.DataFrame({"series": ["a", "b"], "slope": [1.0, 2.0], "low": [0.5, None], "high": [1.5, None]})
     caption = captions.head_counts_caption(trends.assign(verdict=["rises", "unresolved"]))
     assert caption.endswith("a: +1.00 [+0.50, +1.50], rises; b: unresolved.")
+
+
+def test_a_figure_of_final_accuracies_names_the_placements_that_were_stopped():
+    assert captions.left_out([]) == ""
+    sentence = " Left out, because they were stopped early: DW SKA ATTN ATTN."
+    assert captions.left_out(["dwconv-ska-attn-attn"]) == sentence
+    assert captions.effects_caption("b", ["dwconv-ska-attn-attn"]).endswith(sentence)
+
+
+def test_a_table_with_stopped_rows_explains_them():
+    plain = captions.table_caption("Table 5", SETTINGS, "CPU")
+    explained = captions.table_caption("Table 5", SETTINGS, "CPU", has_stopped_rows=True)
+    assert explained.startswith(plain)
+    assert "Stopped: at that epoch the row was forecast to lose, so it has no final accuracy." in explained

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -5,7 +7,7 @@ from results.report import paper
 from results.report.tables import result_table
 from results.settings import PublishedRow
 from results.statistics.finished import finished_top1
-from tests.support.result_tables import BASE, SKA2, TABLE5_ROWS, done, frames, table
+from tests.support.result_tables import BASE, SKA2, TABLE5_ROWS, done, frames, stopped, table
 from tests.support.studies import trial_record
 
 
@@ -82,3 +84,23 @@ def test_a_row_with_a_diverged_seed_does_not_win():
     row = table(*seeds, trial_record(SKA2, 3, status="diverged", epoch=1)).loc[SKA2]
     assert (row.verdict, row.difference) == ("unresolved", pytest.approx(10))
     assert pd.isna(row.seeds_needed)
+
+
+def test_a_stopped_row_is_a_loss_by_forecast_and_has_no_final_accuracy():
+    row = table(done(BASE, 0, 90.0), stopped(SKA2)).loc[SKA2]
+    assert row.verdict == "loss (stopped at epoch 2)"
+    assert (row.stopped_epoch, row.forecast, row.forecast_low, row.forecast_high) == (2, -2.1, -3.0, -1.2)
+    assert row[["test_top1", "difference", "p"]].isna().all()
+    assert not row.tied_best
+
+
+def test_a_row_of_which_a_seed_was_stopped_is_not_compared():
+    base = [done(BASE, seed, 90.0 + seed) for seed in range(3)]
+    row = table(*base, done(SKA2, 0, 95.0), stopped(SKA2, seed=1)).loc[SKA2]
+    assert (row.verdict, row.tied_best) == ("loss (stopped at epoch 2)", False)
+    assert row[["difference", "p"]].isna().all()
+
+
+def test_a_row_that_was_stopped_without_evidence_is_no_loss():
+    row = table(done(BASE, 0, 90.0), replace(stopped(SKA2), stopped_because=None)).loc[SKA2]
+    assert (row.status, row.verdict) == ("stopped at epoch 2", "")

@@ -1,9 +1,10 @@
 import re
+from dataclasses import replace
 
 import pandas as pd
 
 from results.report.typeset import spell, typeset, typeset_plainly
-from tests.support.result_tables import BASE, SKA2, done, table
+from tests.support.result_tables import BASE, SKA2, done, stopped, table
 from tests.support.studies import trial_record
 
 
@@ -56,3 +57,15 @@ def test_switches_keep_their_case():
 def test_any_table_becomes_text():
     numbers = pd.DataFrame({"factor": ["stage 2"], "share": [0.123], "p": [0.0004], "trials": [3]})
     assert typeset_plainly(numbers).iloc[0].tolist() == ["stage 2", "0.12", "< .001", "3"]
+
+
+def test_a_stopped_row_shows_its_forecast_and_the_epoch_of_its_accuracy():
+    row = text(done(BASE, 0, 90.0), stopped(SKA2)).set_index("row").loc["SKA in stage 2"]
+    assert (row["test top-1 %"], row["val top-1 %"]) == ("-", "50.0 at epoch 2")
+    assert (row["difference"], row["verdict"]) == ("forecast -2.1 [-3.0, -1.2]", "loss (stopped at epoch 2)")
+    assert row["state"] == "stopped at epoch 2, P(worse) 0.996"
+
+
+def test_no_forecast_is_shown_as_certain():
+    certain = replace(stopped(SKA2), forecast_p_worse=1.0)
+    assert text(certain).set_index("row").loc["SKA in stage 2"]["state"].endswith("P(worse) >0.999")
