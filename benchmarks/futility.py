@@ -137,11 +137,19 @@ def play(search: RungSearch, curves: Floats, workers: int) -> dict[TrialName, Tr
     trials: dict[TrialName, TrialState] = {}
     active: dict[TrialName, Job] = {}
     ends: list[tuple[int, int, TrialName]] = []  # time, number of the job, trial
+
+    def progress() -> None:
+        """Show the epochs that the active trials have completed by now."""
+        for end, _, name in ends:
+            epochs = active[name].until - (end - now)
+            trials[name] = TrialState(top1=tuple(curves[int(name.candidate), name.seed, :epochs].tolist()))
+
     now = 0
     number = 0
     while True:
         job = None
         if len(active) < workers:
+            progress()
             for name in search.stops(trials):
                 trials[name] = TrialState(status="stopped", top1=trials[name].top1)
             job = search.next_job(trials, active)
