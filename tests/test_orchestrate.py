@@ -1,5 +1,6 @@
 """The command line without launching anything: the plan, the listing, and wrong input."""
 
+import errno
 import re
 
 import numpy as np
@@ -8,8 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from orchestrate import main
+from orchestrate import main, report
 from results.__main__ import main as show
+from storage.write_error import WriteError
 from tests.support.plans import plan_for
 from tests.support.studies import trial_record
 
@@ -115,3 +117,17 @@ def test_a_study_in_use_exits_with_4(capsys, tmp_path):
     assert re.fullmatch(
         r"orchestrate\.py: study 'placement' is being run by process \d+ on [^\n]+\n", capsys.readouterr().err
     )
+
+
+@pytest.mark.parametrize("cluster", [None, object()])
+def test_a_disk_that_fills_up_at_the_end_has_exit_code_3(capsys, cluster):
+    class FullDisk:
+        def write_report(self):
+            raise WriteError(errno.ENOSPC, "No space left on device")
+
+        def measure_remaining_costs(self, cluster):
+            self.write_report()
+
+    assert report(FullDisk(), cluster, 0) == 3
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[1] == "all rows are saved; run the same command again to continue"

@@ -124,3 +124,47 @@ def test_a_recorded_study_is_not_gone_on_with(study, tmp_path):
         study.publish(tmp_path / "r").owned(),
     ):
         pass
+
+
+def test_a_lost_study_json_is_written_again_if_every_row_agrees(study):
+    settings = study.settings()
+    study.write("trials", KEY, [trial_record()])
+    study.folder.remove("study.json")
+    study.begin(settings)
+    assert study.settings() == settings
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"space": "t"}, "space 's' and 't'"),
+        ({"backbone": "b"}, "backbone 'caformer_micro' and 'b'"),
+        ({"data_fingerprint": "1"}, "data_fingerprint '0' and '1'"),
+        ({"budget": 9}, "budget 4 and 9"),
+        ({"code": "1"}, "code None and '1'"),
+        ({"recipe": {"name": "r", "img_size": 32, "lr": 0.1}}, "recipe_fingerprint '33876a9e' and "),
+        ({"recipe": {"name": "q", "img_size": 32}}, "recipe 'r' and 'q'"),
+    ],
+)
+def test_without_a_study_json_rows_of_another_command_are_refused(study, changes, says):
+    settings = study.settings()
+    study.write("trials", KEY, [trial_record()])
+    study.folder.remove("study.json")
+    with pytest.raises(ValueError, match=f"has lost its study.json, and its rows are not of this .*{says}"):
+        study.begin(replace(settings, **changes))
+    assert not study.folder.exists("study.json")
+
+
+def test_a_lost_study_json_is_named(study):
+    study.write("trials", KEY, [trial_record()])
+    study.folder.remove("study.json")
+    with pytest.raises(FileNotFoundError, match=r"has lost its study\.json: run its command again"):
+        study.settings()
+
+
+def test_a_row_of_another_study_is_refused_and_named_with_the_way_out(study):
+    study.write("trials", KEY, [trial_record()])
+    foreign = trial_record(seed=1, code="1")
+    study.write("trials", foreign.key, [foreign])
+    with pytest.raises(ValueError, match=r"1 trials of study 's' are not of its study.json.*results verify s "):
+        study.check_rows(study.settings())

@@ -1,4 +1,6 @@
 import json
+import os
+from dataclasses import replace
 
 import pytest
 
@@ -115,3 +117,63 @@ def test_findings_as_text():
         "the next run repairs: k has epochs [2]",
         "3 files are sound, 1 were put aside",
     ]
+
+
+def test_a_row_of_another_study_is_moved(trained):
+    foreign = trial_record(seed=1, code="1")
+    trained.write("trials", foreign.key, [foreign])
+    (line,) = verify(trained).damaged
+    assert line.endswith("is damaged (it is not of this study, in turn: code '1' and None)")
+    assert (trained.folder / "trials").names() == [FILE]
+
+
+def test_a_study_json_with_which_no_row_agrees_is_moved_and_the_rows_stay(trained):
+    trained.folder.write("study.json", replace(trained.settings(), budget=9).to_json())
+    (line,) = verify(trained).damaged
+    assert "study.json is damaged (no row is of it, in turn: budget 9 and 4)" in line
+    assert (trained.folder / "trials").names() == [FILE]
+
+
+def test_an_ended_row_that_its_epochs_contradict_is_moved(study):
+    study.write("trials", KEY, [trial_record(status="paused", epoch=1, top1=95.0)])
+    study.write("epochs", KEY, [epoch_record()])
+    assert "it ended with top-1 95.0 and its last epoch has 90.0" in verify(study).damaged[0]
+
+
+@pytest.mark.parametrize("place", ["study.json", f"trials/{FILE}", f"epochs/{FILE}"])
+@pytest.mark.parametrize("kind", ["fifo", "sparse", "zero", "folder", "deep"])
+def test_what_is_no_file_of_ours_is_moved_without_reading(trained, place, kind):
+    path = trained.folder.path / place
+    path.unlink()
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "sparse":
+        with path.open("wb") as file:
+            file.truncate(200 * 2**30)
+    elif kind == "zero":
+        path.symlink_to("/dev/zero")
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.write_bytes(b"[" * 100_000)
+    assert len(verify(trained).damaged) == 1
+    assert not os.path.lexists(path)
+    assert os.path.lexists(trained.folder.path / "quarantine" / place)
+
+
+def test_what_was_put_aside_before_stays(trained):
+    for content in (b"1", b"2"):
+        trained.folder.write("study.json", content)
+        verify(trained)
+    assert (trained.folder / "quarantine").names() == ["study.json", "study.json.2"]
+
+
+def test_a_recorded_study_is_checked_and_left_as_it_is(study, tmp_path):
+    study.write("trials", KEY, [trial_record(status="done")])
+    published = study.publish(tmp_path / "r")
+    assert verify(published).damaged == []
+    flip(published.folder.path / "trials" / "all.parquet")
+    findings = verify(published)
+    assert "all.parquet is damaged" in findings.damaged[0]
+    assert str(findings).startswith("left in its place: ")
+    assert (published.folder / "trials").names() == ["all.parquet"]
