@@ -14,14 +14,14 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from trainers.version import COMMIT_FILE, ROOT, commit
+from trainers.version import ROOT, SNAPSHOT_FILE, describe_snapshot
 
 COPIED = ("orchestrate.py", "orchestrator", "storage", "searchspace", "trainers", "schedulers", "results")
 
 
 def snapshot_folder() -> Path | None:
     """The folder that this process runs from if it is a snapshot, else None."""
-    return ROOT if (ROOT / COMMIT_FILE).exists() else None
+    return ROOT if (ROOT / SNAPSHOT_FILE).exists() else None
 
 
 def run_from_snapshot() -> None:
@@ -42,7 +42,7 @@ def run_from_snapshot() -> None:
 
 
 def take_snapshot() -> Path:
-    """Copy the code to a new temporary folder, with the commit that it has; returns the folder."""
+    """Copy the code to a new temporary folder, and say there what it is a copy of; returns the folder."""
     snapshot = Path(tempfile.mkdtemp(prefix="static-key-code-"))
     try:
         for name in COPIED:
@@ -51,7 +51,7 @@ def take_snapshot() -> Path:
                 shutil.copytree(source, snapshot / name, ignore=_ignored)
             else:
                 shutil.copy2(source, snapshot / name)
-        (snapshot / COMMIT_FILE).write_text(commit())
+        (snapshot / SNAPSHOT_FILE).write_text(describe_snapshot(snapshot))
     except OSError:
         shutil.rmtree(snapshot, ignore_errors=True)
         raise

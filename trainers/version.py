@@ -11,7 +11,7 @@ from pathlib import Path
 from searchspace import user_space
 
 ROOT = Path(__file__).parents[1]
-COMMIT_FILE = "COMMIT"  # in a copy of the code: the commit that was copied
+SNAPSHOT_FILE = "SNAPSHOT"  # in a copy of the code: the commit and the fingerprint of what was copied
 
 
 def code() -> str:
@@ -20,18 +20,25 @@ def code() -> str:
     Comments, docstrings and layout are left out, so that rewording them lets running studies go on.
     """
     user_file = user_space.fingerprint() or ""
-    return hashlib.sha256(f"{_statements()}{user_file}".encode()).hexdigest()[:8]
+    return hashlib.sha256(f"{_statements_digest(ROOT)}{user_file}".encode()).hexdigest()[:8]
+
+
+def describe_snapshot(folder: Path) -> str:
+    """The content of SNAPSHOT_FILE for a copy of the code in `folder`: the commit, and a digest of its statements."""
+    return f"{commit()}\n{_statements_digest(folder)}\n"
 
 
 @cache
-def _statements() -> str:
-    """The statements of all modules that decide what a trial trains, with the modules' names."""
+def _statements_digest(root: Path) -> str:
+    """A digest of the statements of all modules that decide what a trial trains, with the modules' names."""
+    if (root / SNAPSHOT_FILE).exists():
+        return (root / SNAPSHOT_FILE).read_text().splitlines()[1]
     lines = []
-    for file in sorted([*(ROOT / "searchspace").rglob("*.py"), *(ROOT / "trainers").rglob("*.py")]):
-        name = file.relative_to(ROOT).as_posix()
+    for file in sorted([*(root / "searchspace").rglob("*.py"), *(root / "trainers").rglob("*.py")]):
+        name = file.relative_to(root).as_posix()
         if not name.startswith(("trainers/__main__.py", "trainers/export/")):  # those use what was trained
             lines.append(f"{name} {statements(file.read_text())}")
-    return "\n".join(lines)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def statements(source: str) -> str:
@@ -60,9 +67,8 @@ def _describe(node: object) -> str:
 @cache
 def commit() -> str:
     """The commit of this code, with + if it has local changes; empty outside a repository."""
-    recorded = ROOT / COMMIT_FILE
-    if recorded.exists():
-        return recorded.read_text()
+    if (ROOT / SNAPSHOT_FILE).exists():
+        return (ROOT / SNAPSHOT_FILE).read_text().splitlines()[0]
     git = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
     try:
         return subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()

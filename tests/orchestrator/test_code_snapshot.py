@@ -7,7 +7,6 @@ import pytest
 
 from orchestrator import code_snapshot
 from tests.support.paths import ROOT
-from trainers.version import COMMIT_FILE, commit
 
 
 @pytest.fixture
@@ -56,5 +55,6 @@ def test_the_same_arguments_reach_the_copy(snapshot, monkeypatch):
     assert called == [[sys.executable, "-X", "dev", script, "--space", "placement"]]
 
 
-def test_the_commit_of_a_copy_is_that_of_the_original(snapshot):
-    assert (snapshot / COMMIT_FILE).read_text() == commit()
+def test_a_copy_does_not_read_its_code_again(snapshot):
+    (snapshot / "trainers" / "trainer.py").write_text("an edit that nothing imports")
+    assert version_of(snapshot) == version_of(ROOT)

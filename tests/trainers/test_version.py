@@ -45,7 +45,7 @@ def repository(tmp_path, monkeypatch):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("x = 1\n")
     monkeypatch.setattr(version, "ROOT", tmp_path)
-    monkeypatch.setattr(version, "_statements", version._statements.__wrapped__)
+    monkeypatch.setattr(version, "_statements_digest", version._statements_digest.__wrapped__)
     return tmp_path
 
 
