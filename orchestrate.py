@@ -93,6 +93,8 @@ def execute(
     stall_seconds: float | None = None,
 ) -> int:
     """Train and report. Returns the exit code."""
+    from orchestrator.exit_codes import CodeChangedError
+
     signal_number = 0
     if cluster and study_run.queue.has_work():
         try:
@@ -102,6 +104,9 @@ def execute(
             print(f"completed epochs are saved{study_run.describe_remaining_disk(cluster)}", file=sys.stderr)
             print(CONTINUE_HINT, file=sys.stderr)
             return 3
+        except CodeChangedError as error:
+            print_error(error)
+            return 2
     return report(study_run, cluster, signal_number)
 
 

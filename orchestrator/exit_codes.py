@@ -8,6 +8,10 @@ from storage.plain_text import printable
 from storage.write_error import WriteError
 
 
+class CodeChangedError(ValueError):
+    """The code that trains is not the code that the study began with; the text names both."""
+
+
 def exit_code(error: Exception) -> int:
     """4 if another process runs the study, 3 if the disk that is written to is full or fails, 2 for wrong input.
 

@@ -15,6 +15,7 @@ from ray.exceptions import OutOfMemoryError
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
+from orchestrator.exit_codes import CodeChangedError
 from orchestrator.gpu_placement import Placement
 from orchestrator.gpu_watch import GpuWatch
 from orchestrator.interrupts import Interrupts
@@ -39,7 +40,8 @@ def train(queue: TrialQueue, cluster: Cluster, trainable: Any, stall_detector: S
     """Train what the queue hands out, as many trials at a time as fit on the cluster, until it hands out no more.
 
     `trainable` runs one trial: see `make_trainable`. Returns the number of the signal that interrupted the training, or
-    0. OSError if rows or checkpoints cannot be written. It ends early if no healthy GPU is left, which it says.
+    0. OSError if rows or checkpoints cannot be written, CodeChangedError if a trial's process has other code. It ends
+    early if no healthy GPU is left, which it says.
     """
     interrupts = Interrupts()
     gpu_watch = GpuWatch(cluster, queue.recorder)
@@ -81,7 +83,7 @@ def _run_tune(cluster: Cluster, trainable: Any, searcher: TrialSearcher, callbac
         try:
             tuner.fit()
         except tune.TuneError as error:  # how Tune passes on what a callback raised
-            if isinstance(error.__context__, OSError):
+            if isinstance(error.__context__, OSError | CodeChangedError):
                 raise error.__context__ from None
             raise
         except RuntimeError as error:  # how Tune passes on what is neither an actor's error nor a task's

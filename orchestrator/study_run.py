@@ -30,6 +30,7 @@ from results.reuse import import_trials
 from storage.plain_text import printable
 from storage.write_error import WriteError
 from trainers.trial_task import TrainingSetup
+from trainers.version import code
 
 if TYPE_CHECKING:
     from orchestrator.ray_cluster import Cluster
@@ -121,6 +122,7 @@ class StudyRun:
             resources=cluster.resources(needs.loader_workers),
             checkpoints=study.folder.absolute() / "checkpoints",
             weights=self.plan.weights,
+            code=code(),
         )
         stall_detector = StallDetector(
             stall_seconds, epoch_seconds=study.epochs()["seconds"], forecast_seconds=needs.longest_epoch_seconds

@@ -9,6 +9,7 @@ import ray
 from ray import tune
 from ray.tune.experiment import Trial
 
+from orchestrator.exit_codes import CodeChangedError
 from orchestrator.gpu_watch import GpuWatch
 from orchestrator.interrupts import Interrupts
 from orchestrator.retries import Retries
@@ -80,6 +81,8 @@ class TrialCallback(tune.Callback):
 
     def _on_failure(self, key: str, failure: Failure) -> None:
         """What a trial says of itself. A dead rank or loader was replaced as often as it may be, within the trial."""
+        if failure.kind == "code":
+            raise CodeChangedError(failure.message)
         if failure.kind == "disk":
             raise WriteError(failure.errno, failure.message) if failure.errno else WriteError(failure.message)
         if failure.kind in ("device", "io"):

@@ -21,6 +21,7 @@ from trainers.micro_batch import measured_micro_batch, step_memory
 from trainers.rank_context import RankContext
 from trainers.trainer import Trainer
 from trainers.trial_task import Failure, TrainingSetup, TrialReport, TrialTask
+from trainers.version import code
 
 
 def run_trial(task: TrialTask, setup: TrainingSetup, *, max_rank_deaths: int = 3) -> Iterator[TrialReport | Failure]:
@@ -31,6 +32,10 @@ def run_trial(task: TrialTask, setup: TrainingSetup, *, max_rank_deaths: int = 3
     checkpoint as it was; after `max_rank_deaths` deaths without an epoch it has failed. A GPU's failure is final here:
     the process that met it can do nothing more with any GPU.
     """
+    other_code = _other_code(setup)
+    if other_code is not None:
+        yield other_code
+        return
     micro_batch: int | None = None
     deaths = 0
     note = None
@@ -62,6 +67,13 @@ def run_trial(task: TrialTask, setup: TrainingSetup, *, max_rank_deaths: int = 3
             return
         _free_memory()
         torch.compiler.reset()  # it keeps a limited number of compiled versions, of all models together
+
+
+def _other_code(setup: TrainingSetup) -> Failure | None:
+    """A failure if this process, perhaps on another node, would train with other code than the study has."""
+    if setup.code is None or setup.code == code():
+        return None
+    return Failure("code", f"the code has changed while the study ran: {code()} here, {setup.code} at the start")
 
 
 def report_epochs(

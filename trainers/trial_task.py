@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 # error: the training raised; input: bad data or settings (both are final); memory: too little for a micro-batch;
 # disk: what we keep could not be written, which ends the command; io: data could not be read; device: a GPU or the
-# connection between GPUs failed; process died: that of a rank or of a data loader, without a word.
-FailureKind = Literal["error", "input", "memory", "disk", "io", "device", "process died"]
+# connection between GPUs failed; process died: that of a rank or of a data loader, without a word; code: the process
+# has other code than the study, which ends the command.
+FailureKind = Literal["error", "input", "memory", "disk", "io", "device", "process died", "code"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,7 @@ class TrainingSetup:
     resources: Resources
     checkpoints: Folder | None
     weights: Weights | None = None  # pretrained weights that training starts from
+    code: str | None = None  # fingerprint of the code that must train; None: any may
 
     def __post_init__(self) -> None:
         has_weights = self.weights is not None

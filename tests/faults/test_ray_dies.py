@@ -26,7 +26,7 @@ class Study:
             self.process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
 
     def wait_until_there_are(self, table, number):
-        deadline = time.monotonic() + 200
+        deadline = time.monotonic() + 300
         while len(list((self.folder / table).glob("*.parquet"))) < number:
             assert self.process.poll() is None, self.output.read_text()
             assert time.monotonic() < deadline, self.output.read_text()

@@ -17,6 +17,7 @@ from trainers.resources import Resources
 from trainers.run_trial import run_trial
 from trainers.training_model import TrainingModel
 from trainers.trial_task import Failure, TrainingSetup, TrialTask
+from trainers.version import code
 
 TASK = TrialTask(key="k", candidate=Candidate.parse("caformer_micro-dwconv-cska-ska-attn"), seed=0, until=3)
 
@@ -82,6 +83,17 @@ def test_an_error_in_training_is_a_failure_with_a_traceback(setup):
     assert isinstance(failure, Failure)
     assert "nonsense" in failure.message
     assert failure.traceback.startswith("Traceback")
+
+
+def test_a_process_with_other_code_trains_nothing(setup):
+    (failure,) = run_trial(TASK, replace(setup, code="0badc0de"))
+    assert failure.kind == "code"
+    assert failure.message == f"the code has changed while the study ran: {code()} here, 0badc0de at the start"
+
+
+def test_a_process_with_the_same_code_trains(setup):
+    outcome = next(iter(run_trial(TASK, replace(setup, code=code()))))
+    assert outcome.epoch == 1
 
 
 @pytest.fixture
