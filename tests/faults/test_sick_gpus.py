@@ -24,7 +24,7 @@ def run(folder, sick, *options):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("share", ["1", pytest.param("0.5", marks=pytest.mark.nightly), "2"])
+@pytest.mark.parametrize("share", ["1", *(pytest.param(share, marks=pytest.mark.nightly) for share in ("0.5", "2"))])
 def test_a_sick_gpu_is_avoided_and_the_queue_finishes_on_the_others(tmp_path, share):
     code, output = run(tmp_path, "1", "--gpus-per-trial", share)
     assert code == 0, output
