@@ -46,10 +46,12 @@ def nodes(monkeypatch):
 
 
 @pytest.fixture
-def make_cluster(nodes, monkeypatch):
+def make_cluster(nodes, monkeypatch, tmp_path):
     """Makes a cluster of the fake nodes, without Ray."""
     monkeypatch.setattr(ray_cluster, "_init_ray", lambda address, **options: SimpleNamespace(dashboard_url=""))
     monkeypatch.setattr(ray_cluster.orphan_reaper, "start_reaper", lambda *folders: None)
+    monkeypatch.setattr(ray_cluster.ray_session, "make_session_folder", lambda: tmp_path)
+    monkeypatch.setattr(ray_cluster.ray_session, "give_token", lambda folder: "")
     monkeypatch.setattr(ray, "shutdown", lambda: None)
     return Cluster
 
