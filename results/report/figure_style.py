@@ -75,5 +75,5 @@ def add_legend(figure: Figure, axes: Axes) -> None:
 
 def label_once(axes: Axes, label: str) -> str:
     """`label` for the first artist that has it, then a hidden one: matplotlib omits labels that begin with `_`."""
-    _, labels = axes.get_legend_handles_labels()
-    return f"_{label}" if label in labels else label
+    is_shown = any(line.get_label() == label for line in axes.lines)  # ends at the first: there may be thousands
+    return f"_{label}" if is_shown else label

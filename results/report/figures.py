@@ -37,7 +37,8 @@ def draw_learning_curves(curves: pd.DataFrame, rungs: Sequence[int], title: str)
             label = spell(str(placement))
             order = 3
         axes.plot(curve["epoch"], curve["mean"], color=colour, marker=marker, label=label, zorder=order)
-        axes.fill_between(curve["epoch"], curve["low"], curve["high"], color=colour, alpha=0.12, lw=0)
+        if not curve["low"].equals(curve["high"]):  # a single seed has no band
+            axes.fill_between(curve["epoch"], curve["low"], curve["high"], color=colour, alpha=0.12, lw=0)
         if curve["epoch"].max() < curves["epoch"].max():
             end = curve.iloc[-1]
             ended = label_once(axes, "not trained further")
