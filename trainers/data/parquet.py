@@ -1,8 +1,4 @@
-"""Images in Parquet files, as `train.parquet` and `test.parquet` or as on the Hugging Face hub: in memory or streamed.
-
-A streamed image is read alone, through an index of where each image's bytes lie. pyarrow would read a whole row group
-for each image.
-"""
+"""Images in Parquet files, `train.parquet` and `test.parquet` or as on the Hugging Face hub: in memory or streamed."""
 
 from __future__ import annotations
 
@@ -18,7 +14,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from trainers.data.dataset import Array, numbered_classes
-from trainers.data.decoding import ImageReadError, decode_image, stack_squares
+from trainers.data.decoding import ImageDecodeError, ImageReadError, decode_image, stack_squares
 from trainers.data.in_memory import DecodedSplit, InMemoryDataset
 from trainers.data.parquet_files import (
     IMAGE_COLUMNS,
@@ -29,39 +25,40 @@ from trainers.data.parquet_files import (
     read_column,
     read_labels,
 )
-from trainers.data.parquet_pages import CODECS, ColumnChunk, Location, locate_values
-from trainers.data.snappy_blocks import with_length
 from trainers.data.streamed import ImageReader, StreamedDataset, list_in_threads
-
-MAX_CACHED_BYTES = 2**25  # of a decompressed page; a process keeps up to four
 
 
 @dataclass(frozen=True, eq=False)
 class ParquetReader(ImageReader):
-    """Images as values of a column of bytes.
+    """Images as values of a column of bytes. Each process keeps the row group that it read last.
 
-    `locations` (n, 7): each one's file (its index) and the fields of its `Location`. `first_rows`: of the files.
+    `group_files` (groups,): the file (its index) of each row group; `group_starts` (groups,): its first image;
+    `file_starts`: the first image of each file.
     """
 
     files: tuple[str, ...]
-    locations: Array
-    first_rows: Array
+    column: str
+    group_files: Array
+    group_starts: Array
+    file_starts: Array
 
     def read(self, index: int) -> Image.Image:
-        number, *fields = self.locations[index].tolist()
-        location = Location(*fields)
+        group = int(np.searchsorted(self.group_starts, index, side="right")) - 1
+        number = int(self.group_files[group])
+        first_group = int(np.searchsorted(self.group_files, number))
         description = self.describe(index)
         try:
-            content = _read_value(self.files[number], location)
-        except OSError as error:
-            raise ImageReadError.of(error, description) from error
-        if len(content) < location.size:
+            cells = _read_row_group(self.files[number], group - first_group, self.column)
+        except (OSError, pa.ArrowException) as error:
+            raise ImageReadError.of(_as_os_error(error), description) from error
+        row = index - int(self.group_starts[group])
+        if row >= len(cells):
             raise ImageReadError(f"{description} cannot be read: the file is shorter than it was")
-        return decode_image(content, description).convert("RGB")
+        return decode_image(_image_bytes(cells[row], description), description).convert("RGB")
 
     def describe(self, index: int) -> str:
-        number = int(self.locations[index][0])
-        return f"{self.files[number]}: row {index - int(self.first_rows[number])}"
+        number = int(np.searchsorted(self.file_starts, index, side="right")) - 1
+        return f"{self.files[number]}: row {index - int(self.file_starts[number])}"
 
 
 def load_parquet(files: ParquetFiles, name: str, img_size: int) -> InMemoryDataset:
@@ -72,9 +69,9 @@ def load_parquet(files: ParquetFiles, name: str, img_size: int) -> InMemoryDatas
 
 
 def open_parquet(files: ParquetFiles, name: str) -> StreamedDataset:
-    """The images of these files, located but not decoded. ValueError names the file that is not valid."""
-    train_images, train_labels = _index_split(files.train)
-    test_images, test_labels = _index_split(files.test)
+    """The images of these files, of which only the labels are read. ValueError names the file that is not valid."""
+    train_images, train_labels = _list_split(files.train)
+    test_images, test_labels = _list_split(files.test)
     classes = _classes(files, train_labels)
     digest = hashlib.blake2b(repr(classes).encode(), digest_size=4)
     for paths, labels in ((files.train, train_labels), (files.test, test_labels)):
@@ -109,52 +106,59 @@ def _decode_split(files: Sequence[Path], img_size: int) -> DecodedSplit:
 def _decode_file(file: Path) -> Iterator[Image.Image]:
     cells = read_column(open_file(file), file, IMAGE_COLUMNS)
     for row, cell in enumerate(cells):
-        content = cell.as_py()
-        if isinstance(content, dict):
-            content = content.get("bytes")
-        if not isinstance(content, bytes):
-            raise ValueError(f"{file}: row {row} holds no image bytes")
-        yield decode_image(content, f"{file}: row {row}")
+        description = f"{file}: row {row}"
+        yield decode_image(_image_bytes(cell, description), description)
 
 
-def _index_split(files: Sequence[Path]) -> tuple[ParquetReader, Array]:
+def _image_bytes(cell: pa.Scalar, description: str) -> bytes:
+    """The bytes of a cell, which are the value or its field `bytes`. ImageDecodeError if there are none."""
+    content = cell.as_py()
+    if isinstance(content, dict):
+        content = content.get("bytes")
+    if not isinstance(content, bytes):
+        raise ImageDecodeError(f"{description} holds no image bytes")
+    return content
+
+
+def _list_split(files: Sequence[Path]) -> tuple[ParquetReader, Array]:
     """A reader of all images in these files, and their labels (n,) as int64."""
-    locations = []
     labels = []
-    first_rows = [0]
-    for number, (locations_of_file, labels_of_file) in enumerate(list_in_threads(_index_file, files, threads=4)):
-        numbers = np.full((len(labels_of_file), 1), number)
-        locations.append(np.hstack([numbers, locations_of_file]))
+    group_files = []
+    group_sizes = []
+    for number, (labels_of_file, sizes) in enumerate(list_in_threads(_list_file, files, threads=4)):
         labels.append(labels_of_file)
-        first_rows.append(first_rows[-1] + len(labels_of_file))
+        group_files += [number] * len(sizes)
+        group_sizes += sizes
+    file_sizes = [len(labels_of_file) for labels_of_file in labels]
     reader = ParquetReader(
         files=tuple(str(file) for file in files),
-        locations=np.vstack(locations),
-        first_rows=np.array(first_rows[:-1]),
+        column=column_name(open_file(files[0]), files[0], IMAGE_COLUMNS),
+        group_files=np.array(group_files),
+        group_starts=_starts(group_sizes),
+        file_starts=_starts(file_sizes),
     )
     return reader, np.concatenate(labels)
 
 
-def _index_file(file: Path) -> tuple[Array, Array]:
-    """The locations (n, 6) of a file's images, and their labels (n,)."""
+def _starts(sizes: Sequence[int]) -> Array:
+    """The first index of each of several ranges that follow each other."""
+    ends = np.cumsum(sizes)
+    return ends - sizes
+
+
+def _list_file(file: Path) -> tuple[Array, list[int]]:
+    """The labels (n,) of a file, and the rows of each of its row groups. ValueError if a row has no image bytes."""
     opened = open_file(file)
     labels = read_labels(opened, file)
     column = _image_column(opened, file)
-    locations: list[Location] = []
-    with file.open("rb") as stream:
-        for group in range(opened.num_row_groups):
-            chunk = _column_chunk(opened, group, column)
-            if chunk.codec not in CODECS:
-                raise ValueError(f"{file}: images compressed by {chunk.codec}, expected {', '.join(CODECS)}")
-            stream.seek(chunk.offset)
-            try:
-                found = locate_values(stream.read(chunk.size), chunk)
-            except ValueError as error:
-                raise ValueError(f"{file}: row group {group}: {error}") from error
-            locations.extend(found)
-    if len(locations) != len(labels):
-        raise ValueError(f"{file} has {len(locations)} images, but {len(labels)} labels")
-    return np.array(locations, np.int64), labels
+    sizes = []
+    for number in range(opened.num_row_groups):
+        group = opened.metadata.row_group(number)
+        statistics = group.column(column).statistics
+        if statistics is not None and statistics.null_count:
+            raise ValueError(f"{file}: row group {number}: {statistics.null_count} rows have no image bytes")
+        sizes.append(group.num_rows)
+    return labels, sizes
 
 
 def _image_column(opened: pq.ParquetFile, file: Path) -> int:
@@ -168,48 +172,18 @@ def _image_column(opened: pq.ParquetFile, file: Path) -> int:
     raise ValueError(f"{file}: column {name} holds no image bytes")
 
 
-def _column_chunk(opened: pq.ParquetFile, group: int, column: int) -> ColumnChunk:
-    metadata = opened.metadata.row_group(group).column(column)
-    offset = metadata.data_page_offset
-    if metadata.has_dictionary_page:
-        offset = min(offset, metadata.dictionary_page_offset)
-    return ColumnChunk(
-        offset=offset,
-        size=metadata.total_compressed_size,
-        full_size=metadata.total_uncompressed_size,
-        num_values=metadata.num_values,
-        codec=metadata.compression,
-        max_level=opened.schema.column(column).max_definition_level,
-    )
+@lru_cache(maxsize=1)  # in each process: a row group of large images may take 100 MB
+def _read_row_group(file: str, group: int, column: str) -> pa.ChunkedArray:
+    """A column of a row group. Arrow's threads are not used: a loader process is forked without them."""
+    return _open(file).read_row_group(group, columns=[column], use_threads=False)[column]
 
 
-def _read_value(file: str, location: Location) -> bytes:
-    """The bytes of an image, or fewer if the file ends before them."""
-    codec = CODECS[location.codec]
-    if codec in ("UNCOMPRESSED", "SNAPPY"):
-        stored = _read_bytes(file, location.offset, location.stored)
-        if codec == "UNCOMPRESSED":
-            return stored
-        full = _decompress(with_length(stored, location.full), location.full, codec)
-    else:
-        read_page = _read_page if location.full <= MAX_CACHED_BYTES else _read_page.__wrapped__
-        full = read_page(file, location.offset, location.stored, location.full, codec)
-    return full[location.skip : location.skip + location.size]
+@lru_cache(maxsize=512)  # in each process; the Hugging Face hub's ImageNet has 308 files
+def _open(file: str) -> pq.ParquetFile:
+    return pq.ParquetFile(file, pre_buffer=False)
 
 
-def _read_bytes(file: str, offset: int, size: int) -> bytes:
-    with open(file, "rb") as stream:
-        stream.seek(offset)
-        return stream.read(size)
-
-
-@lru_cache(maxsize=4)  # in each process, for data sets of few pages
-def _read_page(file: str, offset: int, stored: int, full: int, codec: str) -> bytes:
-    return _decompress(_read_bytes(file, offset, stored), full, codec)
-
-
-def _decompress(content: bytes, full: int, codec: str) -> bytes:
-    try:
-        return pa.decompress(content, full, codec=codec.lower(), asbytes=True)
-    except pa.ArrowException as error:
-        raise OSError(f"it is not what it was: {error}") from error
+def _as_os_error(error: Exception) -> OSError:
+    if isinstance(error, OSError):
+        return error
+    return OSError(str(error).splitlines()[0])

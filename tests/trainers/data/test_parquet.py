@@ -127,21 +127,14 @@ def test_a_broken_row_of_a_stream_is_named(tmp_path):
     [
         (["a.png", "b.png", "c.png"], "train.parquet: column img holds no image bytes"),
         ([[b"a"], [b"b"], [b"c"]], "train.parquet: column img holds no image bytes"),
-        ([b"a", None, b"c"], "train.parquet: row group 0: row 1 of it has no image bytes"),
-        ([{"bytes": b"a"}, {"bytes": None}, None], "train.parquet: row group 0: row 1 of it has no image bytes"),
+        ([b"a", None, b"c"], "train.parquet: row group 0: 1 rows have no image bytes"),
+        ([{"bytes": b"a"}, {"bytes": None}, None], "train.parquet: row group 0: 2 rows have no image bytes"),
     ],
 )
 def test_a_stream_needs_the_bytes_of_all_images(tmp_path, cells, message):
     write(tmp_path)
     rewrite(tmp_path, lambda table: table.set_column(0, "img", pa.array(cells)))
     with pytest.raises(ValueError, match=message):
-        stream(tmp_path)
-
-
-def test_images_compressed_in_an_unknown_way_are_refused(tmp_path):
-    write(tmp_path)
-    pq.write_table(pq.read_table(tmp_path / "train.parquet"), tmp_path / "train.parquet", compression="lz4")
-    with pytest.raises(ValueError, match=r"train\.parquet: images compressed by LZ4, expected UNCOMPRESSED, SNAPPY"):
         stream(tmp_path)
 
 
@@ -174,7 +167,7 @@ def test_the_layout_of_the_hub_is_read(tmp_path, place, read):
     assert data.train_labels.tolist() == [0, 1] * 20
 
 
-@pytest.mark.parametrize("compression", ["none", "snappy", "zstd"])
+@pytest.mark.parametrize("compression", ["none", "snappy", "zstd", "lz4"])
 def test_streamed_images_are_those_of_the_rows(tmp_path, compression):
     write_hub(tmp_path, compression=compression)
     images = pickle.loads(pickle.dumps(stream(tmp_path).train_images))  # noqa: S301
@@ -209,7 +202,7 @@ def test_a_file_that_was_shortened_or_removed_is_a_read_error(tmp_path):
     images = stream(tmp_path).train_images
     file = tmp_path / "train-00001-of-00002.parquet"
     file.write_bytes(file.read_bytes()[:100])
-    with pytest.raises(ImageReadError, match=r"00001-of-00002\.parquet: row 19 cannot be read: the file is shorter"):
+    with pytest.raises(ImageReadError, match=r"00001-of-00002\.parquet: row 19 cannot be read"):
         images.read(39)
     file.unlink()
     with pytest.raises(ImageReadError, match=r"00001-of-00002\.parquet: row 0 cannot be read: \[Errno 2\]"):
