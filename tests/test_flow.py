@@ -67,6 +67,7 @@ class Command:
         return pd.read_parquet(self.study / name)
 
 
+@pytest.mark.slow
 def test_an_interrupted_study_is_finished_by_the_same_command(images, tmp_path):
     command = Command(images, tmp_path)
     command.interrupt_after_an_epoch()

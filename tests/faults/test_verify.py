@@ -108,7 +108,7 @@ def test_symbolic_links_lead_nowhere(tmp_path, name, capsys):
     assert not list(outside.iterdir())
 
 
-@pytest.mark.parametrize("name", [".lock", f".{os.getpid()}-abc.part"])
+@pytest.mark.parametrize("name", [".lock", f".{os.getpid()}-abc.part"], ids=["lock", "part"])
 def test_a_link_in_place_of_our_own_file_is_not_followed(tmp_path, name, monkeypatch):
     victim, study = tmp_path / "victim", Study("s", tmp_path)
     victim.write_text("kept")

@@ -26,6 +26,7 @@ def estimate(**changes):
         "shortest_candidate_seconds": 20.0,
         "longest_candidate_seconds": 300.0,
         "longest_pending_seconds": 20.0,
+        "longest_epoch_seconds": 25.0,
         "total_seconds": 7200.0,
         "disk_bytes": 60_000_000,
         "free_bytes": 2_000_000_000,

@@ -4,6 +4,7 @@ import pickle
 import pytest
 
 from storage.folder import Folder
+from storage.regular_file import UnusableFileError
 from storage.write_error import WriteError, as_write_error
 
 
@@ -30,5 +31,5 @@ def test_what_cannot_be_written_is_one_and_what_cannot_be_read_is_not(tmp_path):
         Folder(tmp_path).write("file", b"content")
     with pytest.raises(WriteError):
         Folder(tmp_path / "absent").write("file", b"content")
-    with pytest.raises(IsADirectoryError):
+    with pytest.raises(UnusableFileError):
         Folder(tmp_path).read("file")
