@@ -60,3 +60,9 @@ def give_token(folder: Path) -> str:
     with os.fdopen(descriptor, "w") as opened:
         opened.write(token)
     return f"in {file}"
+
+
+def withdraw_token(folder: Path) -> None:
+    """Forget the token that `give_token` made in this folder. One of the user's own is kept."""
+    if (folder / "token").exists():
+        os.environ.pop("RAY_AUTH_TOKEN", None)

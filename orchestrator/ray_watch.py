@@ -19,7 +19,7 @@ import ray
 
 from orchestrator import orphan_reaper
 from orchestrator.interrupts import Interrupts
-from orchestrator.ray_session import remove_session_folder
+from orchestrator.ray_session import remove_session_folder, withdraw_token
 
 RESTARTS_VARIABLE = "STUDY_RESTARTS"  # in the environment: how often in a row Ray died soon after its start
 
@@ -107,7 +107,7 @@ def start_again(
 ) -> None:
     """Replace this process by the same command, unless it was interrupted or Ray died soon too often in a row.
 
-    What is left of Ray is killed, and its folder `session` removed.
+    What is left of Ray is killed, and its folder `session` removed with the token in it: the new Ray gets its own.
     """
     restarts = 1
     if life_seconds < short_life_seconds:
@@ -117,7 +117,10 @@ def start_again(
     _say(f"{death}: Ray is started again, and training goes on from the last complete epochs")
     os.environ[RESTARTS_VARIABLE] = str(restarts)
     orphan_reaper.kill_marked_processes(os.environ[orphan_reaper.VARIABLE])
+    withdraw_token(session)
     remove_session_folder(session)
+    if Interrupts.last_signal:  # it came in these seconds, and the next program would not know of it
+        end_command(death, life_seconds)
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
 
 
@@ -128,6 +131,8 @@ def end_command(death: str, life_seconds: float) -> None:
 
 
 def _say(line: str) -> None:
+    """Print the line after all that this process has printed: neither execv nor _exit writes what is buffered."""
+    sys.stdout.flush()
     if sys.stdout.isatty():
         print("\x1b[?25h", end="", flush=True)  # shows the cursor again, which the live table hides
     print(f"\norchestrate.py: {line}", file=sys.stderr, flush=True)

@@ -13,6 +13,7 @@ from orchestrator.ray_session import (
     give_token,
     make_session_folder,
     remove_session_folder,
+    withdraw_token,
 )
 
 
@@ -66,3 +67,21 @@ def test_a_token_of_the_users_own_is_kept(tmp_path, variable):
     assert give_token(tmp_path) == f"in {variable}"
     assert os.environ[variable] == "mine"
     assert not (tmp_path / "token").exists()
+
+
+def test_the_next_session_makes_a_token_of_its_own(tmp_path):
+    give_token(tmp_path)
+    first = os.environ["RAY_AUTH_TOKEN"]
+    withdraw_token(tmp_path)
+    second = tmp_path / "second"
+    second.mkdir()
+    assert give_token(second) == f"in {second / 'token'}"
+    assert os.environ["RAY_AUTH_TOKEN"] != first
+
+
+@pytest.mark.parametrize("variable", ["RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"])
+def test_a_token_of_the_users_own_is_not_withdrawn(tmp_path, variable):
+    os.environ[variable] = "mine"
+    give_token(tmp_path)
+    withdraw_token(tmp_path)
+    assert os.environ[variable] == "mine"

@@ -1,5 +1,6 @@
 """What happens when Ray itself dies; Ray is not started here."""
 
+import io
 import os
 import socket
 import subprocess
@@ -78,6 +79,33 @@ def test_an_interrupted_command_ends_with_the_code_of_its_signal(life, monkeypat
     with pytest.raises(EndedError, match="130"):
         start_again("Ray's raylet died", 3600.0, session=tmp_path)
     assert life == []
+
+
+def test_a_signal_while_the_old_ray_is_cleaned_away_ends_the_command(life, monkeypatch, tmp_path):
+    monkeypatch.setattr(Interrupts, "last_signal", 0)
+    monkeypatch.setattr(ray_watch.orphan_reaper, "kill_marked_processes", lambda mark: _interrupt())
+    with pytest.raises(EndedError, match="143"):
+        start_again("Ray's raylet died", 3600.0, session=tmp_path)
+    assert life == []
+
+
+def _interrupt():
+    Interrupts.last_signal = 15
+
+
+def test_the_new_ray_does_not_inherit_the_token(life, monkeypatch, tmp_path):
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "of the dead Ray")
+    (tmp_path / "token").write_text("of the dead Ray")
+    start_again("Ray's raylet died", 3600.0, session=tmp_path)
+    assert "RAY_AUTH_TOKEN" not in os.environ
+
+
+def test_what_was_printed_is_written_before_the_program_is_replaced(life, monkeypatch, tmp_path):
+    file = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(file))
+    print("dashboard: somewhere")
+    start_again("Ray's raylet died", 3600.0, session=tmp_path)
+    assert file.getvalue() == b"dashboard: somewhere\n"
 
 
 def test_the_line_says_that_the_same_command_goes_on(life, capsys):
