@@ -12,8 +12,10 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from orchestrate import execute
+from orchestrator import ray_trials, study_run
 from orchestrator.study_run import StudyRun
 from searchspace.candidate import Candidate
+from tests.support.fake_trial import FakeBehaviour, begun_epochs, make_fake_trainable
 from tests.support.paths import ROOT
 from tests.support.plans import plan_for, write_space
 from tests.support.readme import space_file
@@ -137,3 +139,37 @@ def test_a_mixer_of_ones_own_is_trained_and_compared(images, tmp_path):
     assert table["placement"].str.contains("pool").sum() >= 1
     assert table["status"].tolist() == ["done"] * 3
     assert table["verdict"].tolist() == ["", "unresolved", "unresolved"]
+
+
+@pytest.mark.slow
+def test_a_row_that_is_clearly_worse_is_stopped_and_keep_published_finishes_it(tmp_path, shared_cluster, monkeypatch):
+    baseline, tie, worse = map(str, plan_for().candidates[:3])
+    ends = {baseline: 90.0, tie: 90.1, worse: 60.0}
+    behaviour = FakeBehaviour(folder=tmp_path, budget=15, epoch_seconds=0.01, ends=ends)
+    monkeypatch.setattr(ray_trials, "make_trainable", lambda setup: make_fake_trainable(behaviour))
+    monkeypatch.setattr(study_run, "measure_costs", lambda plan, cluster, candidates: [])
+
+    trials, table = run_short_curves(tmp_path, shared_cluster)
+    assert trials["status"].to_dict() == {baseline: "done", tie: "done", worse: "stopped"}
+    assert trials["epoch"].to_dict() == {baseline: 15, tie: 15, worse: 11}
+    (row,) = table[table["stopped_epoch"].notna()].to_dict("records")
+    assert (row["verdict"], row["stopped_epoch"]) == ("loss (stopped at epoch 11)", 11)
+    assert row["forecast_high"] < -0.5
+    assert "loss (stopped at epoch 11)" in (tmp_path / "placement" / "report" / "table5.md").read_text()
+
+    trials, table = run_short_curves(tmp_path, shared_cluster, "--keep-published")
+    assert trials["status"].tolist() == ["done"] * 3
+    assert trials["stopped_because"].isna().all()
+    assert table["stopped_epoch"].isna().all()
+    trained = [epoch.epoch for epoch in begun_epochs(tmp_path) if epoch.candidate == worse]
+    assert trained == list(range(1, 16))  # each epoch once
+
+
+def run_short_curves(folder, cluster, *options):
+    """Run three rows for 15 epochs, of which the 11th judges; the trials' rows by candidate, and Table 5."""
+    plan = plan_for("--results", folder, *options)
+    plan = replace(plan, recipe=replace(plan.recipe, epochs=15, first_rung=9), candidates=plan.candidates[:3])
+    with plan.study.owned():
+        assert execute(StudyRun.prepare(plan), cluster) == 0
+    table = pd.read_parquet(folder / "placement" / "report" / "table5.parquet")
+    return plan.study.trials().sort_values("number").set_index("candidate"), table

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from schedulers.budget import Budget, BudgetAccount
@@ -110,6 +111,41 @@ def test_a_search_that_is_cut_anywhere_goes_on_as_if_it_were_not():
         after, end = play(search(seeds=2), state)
         assert before + after == jobs
         assert end == trials
+
+
+@pytest.mark.parametrize("order", range(20))
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_no_row_stays_paused_whichever_trial_is_faster(order, workers):
+    searched = search(seeds=2)
+    rng = np.random.default_rng(order)
+    trials, active = {}, {}
+    while True:
+        for name in searched.stops(trials):
+            trials[name] = replace(trials[name], status="stopped")
+        job = searched.next_job(trials, active) if len(active) < workers else None
+        if job is None and not active:
+            break
+        if job is not None:
+            active[job.name] = job
+            trials.setdefault(job.name, TrialState())
+            trials[job.name] = replace(trials[job.name], status="running")
+            continue
+        advance(trials, active, rng)
+    good = {TrialName(candidate, seed) for candidate in ("base", "good") for seed in (0, 1)}
+    assert {name for name, each in trials.items() if each.status == "done"} == good
+    assert {each.status for name, each in trials.items() if name not in good} == {"stopped"}
+
+
+def advance(trials, active, rng):
+    """Let one of the active trials run for a few epochs, or to the end of its job."""
+    name = list(active)[rng.integers(len(active))]
+    until = active[name].until
+    epochs = min(until, len(trials[name].top1) + int(rng.integers(1, 10)))
+    status = "running"
+    if epochs == until:
+        status = "done" if until == 27 else "paused"
+        del active[name]
+    trials[name] = trial(name.candidate, epochs, status)
 
 
 def test_a_stopped_row_that_became_exempt_goes_on_to_the_budget():
