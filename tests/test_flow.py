@@ -58,7 +58,7 @@ class Command:
 
     def interrupt_after_an_epoch(self):
         process = self.start()
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while not list(self.study.glob("epochs/*.parquet")) and time.monotonic() < deadline:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)

@@ -38,7 +38,7 @@ class Driver:
 
     def wait_for_second_epochs(self):
         """Until both trials are within the epoch that never ends."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while sum(begun.epoch == 2 for begun in self.log()) < 2:
             assert self.process.poll() is None, self.process.stdout.read()
             assert time.monotonic() < deadline
