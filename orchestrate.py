@@ -140,6 +140,9 @@ def print_error(error: Exception) -> None:
 
 def run() -> int:
     """Run the command line of this process, from a copy of the code unless it only lists. Returns the exit code."""
+    from orchestrator.command_start import remember_start
+
+    remember_start()
     args = parse_own_arguments()
     if not args.list:
         from orchestrator.code_snapshot import run_from_snapshot

@@ -8,6 +8,7 @@ from typing import cast
 
 import numpy as np
 
+from orchestrator.command_start import start_time
 from orchestrator.plan import StudyPlan
 from orchestrator.trial_rows import stopped_row
 from results.recorder import Recorder
@@ -118,9 +119,9 @@ def settle_interrupted_trials(plan: StudyPlan) -> list[TrialRecord]:
 
 
 def make_search(plan: StudyPlan) -> Search:
-    """The search that the plan's options describe. Its budget in hours starts now."""
+    """The search that the plan's options describe. Its budget in hours counts from the command's start."""
     options = plan.options
-    account = BudgetAccount(options.budget)
+    account = BudgetAccount(options.budget, began=start_time())
     proposable = _proposable_candidates(plan)
     costs = _costs(plan, proposable) if options.cost else {}
     pool = make_pool(proposable, costs)

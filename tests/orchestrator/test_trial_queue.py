@@ -1,5 +1,6 @@
 """Which trials a queue hands out, on digits and with invented results: no Ray, and nothing is trained."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -225,3 +226,9 @@ def test_a_trial_that_a_device_failed_is_next_where_there_is_no_other(plan):
     queue.let_another_go_first(first)
     queue.on_trial_end(first)
     assert queue.next_trial()[0].key == first.key
+
+
+def test_a_budget_in_hours_goes_on_when_the_command_executes_itself_again(plan, monkeypatch):
+    monkeypatch.setenv("STUDY_BEGAN", str(time.monotonic() - 3 * 3600))
+    assert not make_queue(plan("--budget", "2h")).has_work()
+    assert make_queue(plan("--budget", "4h")).has_work()
