@@ -14,12 +14,15 @@ from trainers.trial_task import Failure
 
 
 class GpuWatch:
-    """Follows where trials run and which GPUs fail, for as long as one command runs."""
+    """Follows where trials run and which GPUs fail, for as long as one command runs.
+
+    GPUs that the cluster excludes already are out of use from the start.
+    """
 
     def __init__(self, cluster: Cluster, recorder: Recorder) -> None:
         self.cluster = cluster
         self.recorder = recorder
-        self.sick_gpus = SickGpus()
+        self.sick_gpus = SickGpus(cluster.excluded)
         self.blockers = GpuBlockers(cluster.request.gpus)
 
     def may_train_at(self, placement: Placement) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from trainers.device_health import DeviceHealth, check_devices, check_nccl, leave_out_sick_gpus
+from orchestrator.gpu_placement import Gpu, Placement
+from trainers.device_health import DeviceHealth, check_devices, check_nccl, leave_out_sick_gpus, visible_gpus
 from trainers.recipes import Recipe
 from trainers.resources import Resources
 from trainers.shared_memory import loader_bytes, shared_memory_problem
@@ -29,23 +30,33 @@ def check_gpus_here(recipe: Recipe, gpus: float | None) -> None:
         check_nccl()
 
 
-def check_gpus_of_nodes(cluster: Cluster, recipe: Recipe) -> dict[str, list[DeviceHealth]]:
-    """The sick GPUs of every node of a cluster that was joined, by host; a line is printed for each.
+def check_gpus_of_nodes(cluster: Cluster, recipe: Recipe) -> None:
+    """Exclude the sick GPUs of a cluster that was joined from training, with a line for each.
 
-    ValueError in one line if all GPUs of all nodes are sick.
+    ValueError in one line if the others hold no trial.
     """
     if not cluster.request.gpus:
-        return {}
-    found = cluster.call_on_each_node(check_devices, compiles=recipe.compile)
-    sick = {}
-    for host, health in found.items():
-        sick[host] = [device for device in health if device.problem]
-        for device in sick[host]:
-            print(f"{host}: {device}", file=sys.stderr, flush=True)
-    num_gpus = sum(len(health) for health in found.values())
-    if num_gpus and num_gpus == sum(len(devices) for devices in sick.values()):
+        return
+    for host, checks in cluster.call_on_each_node(check_gpus_of_this_node, compiles=recipe.compile).items():
+        for gpu, health in checks:
+            if health.problem:
+                print(f"{host}: {health}; no trial trains on it", file=sys.stderr, flush=True)
+                cluster.exclude(gpu)
+    if not cluster.lacks_healthy_gpus():
+        return
+    if not cluster.healthy_gpus():
         raise ValueError("no GPU of this cluster can be used")
-    return sick
+    raise ValueError("the healthy GPUs of this cluster hold no trial")
+
+
+def check_gpus_of_this_node(*, compiles: bool) -> list[tuple[Gpu, DeviceHealth]]:
+    """The health of every GPU of the node on which Ray runs this, each with what Ray calls it."""
+    here = Placement.here()
+    indices = visible_gpus()
+    found = []
+    for health in check_devices(compiles=compiles):
+        found.append((Gpu(here.host, indices[health.index], here.node), health))
+    return found
 
 
 def check_shared_memory(cluster: Cluster, recipe: Recipe, resources: Resources) -> None:

@@ -46,7 +46,7 @@ class Cluster:
         self.token_place = ""
         self._num_trials = 1
         self._counted_at = -float("inf")
-        self._excluded: set[Gpu] = set()
+        self.excluded: set[Gpu] = set()
         try:
             if address:
                 context = join_ray(address)
@@ -90,7 +90,7 @@ class Cluster:
         """
         now = time.monotonic()
         if now > self._counted_at + 1:
-            num_trials = sum(self.request.trials_on(node) for node in live_nodes(self._excluded))
+            num_trials = sum(self.request.trials_on(node) for node in live_nodes(self.excluded))
             if self._num_trials and not num_trials and not self.lacks_healthy_gpus():
                 print("no node can hold a trial any more: waiting for one", file=sys.stderr, flush=True)
             self._counted_at = now
@@ -99,16 +99,16 @@ class Cluster:
 
     def exclude(self, gpu: Gpu) -> None:
         """Count on this GPU no more."""
-        self._excluded.add(gpu)
+        self.excluded.add(gpu)
         self._counted_at = -float("inf")
 
     def healthy_gpus(self) -> int:
         """How many GPUs the nodes have that are alive, without those that were excluded."""
-        return int(sum(node.gpus for node in live_nodes(self._excluded)))
+        return int(sum(node.gpus for node in live_nodes(self.excluded)))
 
     def lacks_healthy_gpus(self) -> bool:
         """Whether a node could hold a trial if no GPU were excluded, and none can without the excluded ones."""
-        if not self._excluded or any(self.request.trials_on(node) for node in live_nodes(self._excluded)):
+        if not self.excluded or any(self.request.trials_on(node) for node in live_nodes(self.excluded)):
             return False
         return any(self.request.trials_on(node) for node in live_nodes())
 

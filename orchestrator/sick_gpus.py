@@ -1,8 +1,9 @@
-"""Which GPUs are out of use for the rest of this command, because trials failed on them."""
+"""Which GPUs are out of use for this command, because their check before the start or trials failed on them."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from orchestrator.gpu_placement import Gpu, Placement
@@ -23,11 +24,12 @@ class SickGpus:
     trial that failed on several GPUs is forgotten where another trial completes an epoch: then the trial was to blame.
     """
 
-    def __init__(self, max_errors: int = 2) -> None:
+    def __init__(self, sick: Iterable[Gpu] = (), max_errors: int = 2) -> None:
+        """`sick`: the GPUs that are out of use from the start, without an error of a trial."""
         self.max_errors = max_errors
         self.errors: defaultdict[Gpu, list[DeviceError]] = defaultdict(list)
         self.failed_on: defaultdict[str, set[Gpu]] = defaultdict(set)  # by trial
-        self.sick: dict[Gpu, list[DeviceError]] = {}
+        self.sick: dict[Gpu, list[DeviceError]] = {gpu: [] for gpu in sick}
         self.placements: dict[str, Placement] = {}  # of the running trials, by their keys
 
     def on_start(self, key: str, placement: Placement) -> None:

@@ -48,3 +48,14 @@ def test_nothing_is_blocked_while_no_gpu_is_sick(watch):
     fail(watch, "a", ERROR)
     assert not watch.is_blocking()
     assert watch.may_train_at(Placement("node", "host", 17, GPUS))
+
+
+def test_a_gpu_that_is_excluded_before_the_start_is_out_of_use():
+    cluster = FakeCluster(1, gpus=2)
+    cluster.exclude(GPUS[0])
+    watch = GpuWatch(cluster, FakeRecorder())
+    assert not watch.may_train_at(Placement("node", "host", 17, GPUS[:1]))
+    assert watch.may_train_at(Placement("node", "host", 17, GPUS[1:]))
+    fail(watch, "k", Failure("device", "ECC error", rank=0))
+    assert watch.cluster.excluded == [GPUS[0]]
+    assert watch.recorder.told == []

@@ -2,13 +2,19 @@
 
 import os
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 from torch import distributed
 
 from orchestrator import machine_checks
-from orchestrator.machine_checks import check_gpus_here, check_gpus_of_nodes, check_shared_memory
+from orchestrator.gpu_placement import Gpu, Placement
+from orchestrator.machine_checks import (
+    check_gpus_here,
+    check_gpus_of_nodes,
+    check_gpus_of_this_node,
+    check_shared_memory,
+)
+from tests.support.fake_queue import FakeCluster
 from trainers import device_health
 from trainers.device_health import DeviceHealth
 from trainers.recipes import DIGITS, IMAGENET
@@ -70,34 +76,64 @@ def test_ranks_need_nccl(answers, monkeypatch):
         check_gpus_here(DIGITS, 2.0)
 
 
-def cluster(answers, trials=1):
+class JoinedCluster(FakeCluster):
     """A cluster whose nodes give these answers, by host."""
-    return SimpleNamespace(
-        request=SimpleNamespace(gpus=1.0),
-        most_trials_on_a_node=lambda: trials,
-        call_on_each_node=lambda function, *args, **options: answers,
-    )
+
+    def __init__(self, answers, gpus=0):
+        super().__init__(trials_at_a_time=1, gpus=gpus)
+        self.answers = answers
+
+    def call_on_each_node(self, function, *args, **options):
+        return self.answers
+
+    def most_trials_on_a_node(self):
+        return 1
 
 
-def test_sick_gpus_of_a_joined_cluster_are_said_with_their_host(capsys):
-    assert check_gpus_of_nodes(cluster({"one": [WELL, SICK], "two": [WELL]}), DIGITS) == {"one": [SICK], "two": []}
-    assert capsys.readouterr().err == "one: GPU 1 (H100): wrong sums\n"
+def checked(host, *healths):
+    """The answer of a node."""
+    return [(Gpu(host, str(health.index), "its node"), health) for health in healths]
+
+
+def test_sick_gpus_of_a_joined_cluster_are_said_with_their_host_and_excluded(capsys):
+    cluster = JoinedCluster({"one": checked("one", WELL, SICK), "two": checked("two", WELL)}, gpus=3)
+    check_gpus_of_nodes(cluster, DIGITS)
+    assert capsys.readouterr().err == "one: GPU 1 (H100): wrong sums; no trial trains on it\n"
+    assert cluster.excluded == [Gpu("one", "1", "its node")]
 
 
 def test_a_cluster_of_sick_gpus_is_refused():
+    cluster = JoinedCluster({"one": checked("one", SICK), "two": checked("two", SICK)}, gpus=2)
     with pytest.raises(ValueError, match="no GPU of this cluster can be used"):
-        check_gpus_of_nodes(cluster({"one": [SICK], "two": [SICK]}), DIGITS)
+        check_gpus_of_nodes(cluster, DIGITS)
+
+
+def test_a_cluster_whose_healthy_gpus_are_too_few_for_a_trial_is_refused(monkeypatch):
+    cluster = JoinedCluster({"one": checked("one", WELL, SICK)}, gpus=2)
+    monkeypatch.setattr(cluster, "lacks_healthy_gpus", lambda: len(cluster.excluded) == 1)
+    with pytest.raises(ValueError, match="the healthy GPUs of this cluster hold no trial"):
+        check_gpus_of_nodes(cluster, DIGITS)
 
 
 def test_nodes_without_gpus_are_not_refused():
-    assert check_gpus_of_nodes(cluster({"one": []}), DIGITS) == {"one": []}
+    cluster = JoinedCluster({"one": checked("one", WELL), "head": []}, gpus=1)
+    check_gpus_of_nodes(cluster, DIGITS)
+    assert cluster.excluded == []
+
+
+def test_a_node_names_its_gpus_as_ray_does(answers, monkeypatch):
+    answers(WELL, SICK)
+    monkeypatch.setattr(machine_checks, "visible_gpus", lambda: ["4", "6"])
+    monkeypatch.setattr(Placement, "here", lambda: Placement("its node", "one", 17))
+    checks = check_gpus_of_this_node(compiles=False)
+    assert checks == [(Gpu("one", "4", "its node"), WELL), (Gpu("one", "6", "its node"), SICK)]
 
 
 def test_too_little_shared_memory_is_refused_with_its_host():
     resources = Resources(device="cuda", workers=4)
     with pytest.raises(ValueError, match=r"^two: too little$"):
-        check_shared_memory(cluster({"one": None, "two": "too little"}), IMAGENET, resources)
+        check_shared_memory(JoinedCluster({"one": None, "two": "too little"}), IMAGENET, resources)
 
 
 def test_without_loader_processes_shared_memory_does_not_matter():
-    check_shared_memory(cluster({"one": "too little"}), IMAGENET, Resources(device="cuda"))
+    check_shared_memory(JoinedCluster({"one": "too little"}), IMAGENET, Resources(device="cuda"))
