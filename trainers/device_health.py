@@ -102,8 +102,11 @@ def _start_check(gpu: str, compiles: bool) -> subprocess.Popen[str]:
 
 def _result(index: int, check: subprocess.Popen[str], deadline: float, timeout_seconds: float) -> DeviceHealth:
     """What a check printed; its own end is the problem if it printed nothing."""
+    seconds_left = max(0.0, deadline - time.monotonic())
+    if check.poll() is not None:
+        seconds_left = 1.0  # to read what it printed, also where another GPU's check has used up the time
     try:
-        output, errors = check.communicate(timeout=max(0.0, deadline - time.monotonic()))
+        output, errors = check.communicate(timeout=seconds_left)
     except subprocess.TimeoutExpired:
         check.kill()  # nobody waits for it: a process that hangs in the driver does not end
         return DeviceHealth(index, "unknown", f"its check does not end within {timeout_seconds:.0f} s")

@@ -55,6 +55,13 @@ def test_a_check_that_prints_no_result_is_a_problem(gpus, program, problem):
     assert check_devices(compiles=False, timeout_seconds=timeout)[0].problem == problem
 
 
+def test_a_check_that_does_not_end_makes_no_other_gpu_sick(gpus):
+    gpus("import time; time.sleep(60)", f"print('''{json.dumps(WELL)}''')")
+    hanging, well = check_devices(compiles=False, timeout_seconds=1.0)
+    assert hanging.problem == "its check does not end within 1 s"
+    assert well == DeviceHealth(1, "H100", None)
+
+
 def test_gpus_that_only_the_driver_sees_are_checked_too(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(device_health, "count_installed_gpus", lambda: 2)

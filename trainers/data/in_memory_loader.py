@@ -106,8 +106,12 @@ class InMemoryLoader(BatchLoader):
         return draws.to(self.device, non_blocking=True)
 
     def _evaluation_batches(self, images: Tensor, labels: Tensor, size: int, *, padded: bool) -> Iterator[Batch]:
-        image_batches = images[self.rank_slice].split(size)
-        label_batches = labels[self.rank_slice].split(size)
+        images = images[self.rank_slice]
+        labels = labels[self.rank_slice]
+        if not len(images):  # there are more ranks than images; `split` would make one empty batch
+            return
+        image_batches = images.split(size)
+        label_batches = labels.split(size)
         for image_batch, label_batch in zip(image_batches, label_batches, strict=True):
             batch = self.normalise(image_batch), label_batch
             yield pad_batch(*batch, size) if padded else batch

@@ -30,6 +30,14 @@ def test_each_rank_evaluates_its_slice(shapes, quick):
 
 
 @pytest.mark.parametrize("kind", ["in memory", "streamed"])
+def test_a_rank_beyond_the_last_image_evaluates_none(kind, shapes, stream, quick, tiny_ablation):
+    data, recipe = (shapes, quick) if kind == "in memory" else (stream, tiny_ablation)
+    loader = make_loader(data, recipe, rank=18, ranks=19)
+    assert list(loader.val_batches(5)) == []
+    assert list(loader.val_batches(5, padded=True)) == []
+
+
+@pytest.mark.parametrize("kind", ["in memory", "streamed"])
 def test_the_last_batch_of_an_evaluation_is_filled_up_with_what_counts_nowhere(
     kind, shapes, stream, quick, tiny_ablation
 ):
