@@ -19,9 +19,10 @@ from torch import multiprocessing
 
 from trainers.failures import failure_from
 from trainers.rank_context import RankContext
-from trainers.trial_task import Failure, TrialReport
+from trainers.trial_task import ChosenMicroBatch, Failure, TrialReport
 
-TrainRank = Callable[[RankContext], Iterator[TrialReport]]
+Message = TrialReport | ChosenMicroBatch  # what rank 0 sends
+TrainRank = Callable[[RankContext], Iterator[Message]]
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,8 @@ class _RankFailure:
     is_consequence: bool
 
 
-def run_on_ranks(train: TrainRank, ranks: int, device: str) -> Iterator[TrialReport | Failure]:
-    """Call `train(context)` in `ranks` new processes; yield what rank 0 reports, and a failure of any last.
+def run_on_ranks(train: TrainRank, ranks: int, device: str) -> Iterator[Message | Failure]:
+    """Call `train(context)` in `ranks` new processes; yield what rank 0 sends, and a failure of any last.
 
     `device` is "cpu", or "cuda" for one GPU each. `train` must be picklable.
     """
@@ -56,7 +57,7 @@ def run_on_ranks(train: TrainRank, ranks: int, device: str) -> Iterator[TrialRep
                 process.join()
 
 
-def _listen(processes: dict[Any, Any]) -> Iterator[TrialReport | Failure]:
+def _listen(processes: dict[Any, Any]) -> Iterator[Message | Failure]:
     """What rank 0 sends, until all ranks have ended or one fails. `processes` by their pipes."""
     for message in _receive(processes):
         if isinstance(message, _RankFailure):
@@ -67,7 +68,7 @@ def _listen(processes: dict[Any, Any]) -> Iterator[TrialReport | Failure]:
             return
 
 
-def _receive(processes: dict[Any, Any], seconds: float | None = None) -> Iterator[TrialReport | _RankFailure | Failure]:
+def _receive(processes: dict[Any, Any], seconds: float | None = None) -> Iterator[Message | _RankFailure | Failure]:
     """What the ranks send and, as a Failure, the death of each, until all have ended or the time is up.
 
     Ranks that have ended are taken out of `processes`.
@@ -130,9 +131,9 @@ def _run_rank(train: TrainRank, context: RankContext, device: str, meeting: str,
             world_size=context.size,
             timeout=timedelta(hours=1),  # rank 0 may wait long for the object store that it saves to
         )
-        for report in train(context):
+        for message in train(context):
             if context.rank == 0:
-                sender.send(report)
+                sender.send(message)
         dist.destroy_process_group()
     except BaseException as error:
         failure = replace(failure_from(error), rank=context.rank)

@@ -20,7 +20,7 @@ from trainers.memory import smaller_pass
 from trainers.micro_batch import measured_micro_batch, step_memory
 from trainers.rank_context import RankContext
 from trainers.trainer import Trainer
-from trainers.trial_task import Failure, TrainingSetup, TrialReport, TrialTask
+from trainers.trial_task import ChosenMicroBatch, Failure, TrainingSetup, TrialReport, TrialTask
 from trainers.version import code
 
 
@@ -32,10 +32,6 @@ def run_trial(task: TrialTask, setup: TrainingSetup, *, max_rank_deaths: int = 3
     checkpoint as it was; after `max_rank_deaths` deaths without an epoch it has failed. A GPU's failure is final here:
     the process that met it can do nothing more with any GPU.
     """
-    other_code = _other_code(setup)
-    if other_code is not None:
-        yield other_code
-        return
     micro_batch: int | None = None
     deaths = 0
     note = None
@@ -46,8 +42,10 @@ def run_trial(task: TrialTask, setup: TrainingSetup, *, max_rank_deaths: int = 3
                 if isinstance(outcome, Failure):
                     failure = outcome
                     break
-                task = replace(task, reported_epochs=outcome.epoch)
                 micro_batch = outcome.micro_batch
+                if isinstance(outcome, ChosenMicroBatch):
+                    continue
+                task = replace(task, reported_epochs=outcome.epoch)
                 deaths = 0
                 yield replace(outcome, note=note)
                 note = None
@@ -78,8 +76,8 @@ def _other_code(setup: TrainingSetup) -> Failure | None:
 
 def report_epochs(
     task: TrialTask, setup: TrainingSetup, micro_batch: int | None, context: RankContext
-) -> Iterator[TrialReport]:
-    """Train as one rank and yield a report after every epoch.
+) -> Iterator[TrialReport | ChosenMicroBatch]:
+    """Train as one rank and yield a report after every epoch; before the first, the micro-batch if it is chosen here.
 
     Where the checkpoint holds epochs that were not reported yet, the first report is of those, before any training.
     """
@@ -89,13 +87,17 @@ def report_epochs(
     if setup.resources.trials_per_gpu > 1:
         gpu_bytes = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
         torch.cuda.set_per_process_memory_fraction(setup.resources.memory_fraction(gpu_bytes))
+    if micro_batch is None:
+        micro_batch = _measured_micro_batch(task, setup, context)
+        if micro_batch is not None:
+            yield ChosenMicroBatch(micro_batch)
     trainer = Trainer(
         candidate=task.candidate,
         seed=task.seed,
         setup=setup,
         folder=setup.folder_of(task),
         rank_context=context,
-        micro_batch=micro_batch or _measured_micro_batch(task, setup, context),
+        micro_batch=micro_batch,
     )
     try:
         yield from _reports(trainer, task)
@@ -137,8 +139,14 @@ def _reports(trainer: Trainer, task: TrialTask) -> Iterator[TrialReport]:
         done = report.finished or report.epoch >= task.until
 
 
-def _attempt(task: TrialTask, setup: TrainingSetup, micro_batch: int | None) -> Generator[TrialReport | Failure]:
-    """Reports until the trial is done or fails; nothing but a Failure leaves it for an error in training."""
+def _attempt(
+    task: TrialTask, setup: TrainingSetup, micro_batch: int | None
+) -> Generator[TrialReport | ChosenMicroBatch | Failure]:
+    """What `report_epochs` yields until the trial is done, or a Failure: no error in training is raised from here."""
+    other_code = _other_code(setup)
+    if other_code is not None:
+        yield other_code
+        return
     resources = setup.resources
     try:
         if resources.ranks > 1:

@@ -128,6 +128,13 @@ class TrialReport:
 
 
 @dataclass(frozen=True)
+class ChosenMicroBatch:
+    """The micro-batch that a trial chose by its GPU's memory, sent before it trains: if training fails, what failed."""
+
+    micro_batch: int  # images of one forward pass of a rank
+
+
+@dataclass(frozen=True)
 class Failure:
     """Why a trial cannot go on. `message` is the exception's own text, in one line; `errno` that of an OSError.
 

@@ -150,6 +150,14 @@ def test_the_micro_batch_is_chosen_by_memory_recorded_and_changes_no_result(setu
     assert curve(reports) == [pytest.approx(row, abs=1e-4) for row in expected]
 
 
+def test_a_choice_that_does_not_fit_is_halved_and_not_what_it_was_chosen_from(setup, memory_limit, monkeypatch):
+    monkeypatch.setattr("trainers.run_trial.step_memory", lambda candidate, setup, largest: FakeMemory())
+    memory_limit[0] = 3
+    report = next(run_trial(TASK, replace(setup, recipe=replace(setup.recipe, batch_size=12))))
+    assert report.micro_batch == 2
+    assert report.note == "4 images at a time do not fit into memory: goes on with 2 x 6"
+
+
 def test_memory_that_runs_out_later_goes_on_from_the_checkpoint(setup, memory_limit):
     reports = run_trial(TASK, setup)
     assert next(reports).micro_batch == 16
