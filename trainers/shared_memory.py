@@ -15,13 +15,15 @@ BATCHES_PER_WORKER = 2  # that are ready or in work
 def loader_bytes(recipe: Recipe, resources: Resources, *, trials: int = 1) -> int:
     """Bytes of shared memory that the loader processes of so many trials on one machine fill; 0 without any.
 
-    A batch is one mixing group of decoded images, three bytes a pixel. Beside those of its processes, a rank holds the
-    batch that it has just received.
+    A batch is one mixing group of decoded images, three bytes a pixel, or as many images of an evaluation, which on a
+    GPU takes twice the images of a training pass. Beside the batches of its processes, a rank holds the one that it has
+    just received.
     """
     if not recipe.streamed or not resources.workers:
         return 0
     images_per_rank = max(1, recipe.batch_size // resources.ranks)
-    images = min(recipe.group_size, images_per_rank)
+    evaluated = 2 * images_per_rank if resources.device == "cuda" else images_per_rank
+    images = min(recipe.group_size, evaluated)
     batch_bytes = images * 3 * recipe.img_size**2
     batches_per_rank = resources.workers * BATCHES_PER_WORKER + 1
     return trials * resources.ranks * batches_per_rank * batch_bytes

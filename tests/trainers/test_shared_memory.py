@@ -29,9 +29,10 @@ def test_a_cpu_decodes_the_same_groups():
     assert loader_bytes(IMAGENET, Resources(workers=2)) == on_gpu
 
 
-def test_a_ranks_part_of_a_small_batch_is_its_group():
+def test_of_a_small_batch_a_rank_trains_on_its_part_and_a_gpu_evaluates_twice_as_many():
     recipe = replace(IMAGENET, batch_size=64)
-    assert loader_bytes(recipe, Resources(device="cuda", ranks=8, workers=1)) == 8 * 3 * 8 * 3 * 224 * 224
+    assert loader_bytes(recipe, Resources(ranks=8, workers=1)) == 8 * 3 * 8 * 3 * 224 * 224
+    assert loader_bytes(recipe, Resources(device="cuda", ranks=8, workers=1)) == 8 * 3 * 16 * 3 * 224 * 224
 
 
 @pytest.mark.parametrize(("wanted", "said"), [(0, False), (64_000_000, False), (925_000_000, True)])
