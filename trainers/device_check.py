@@ -18,7 +18,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-MIN_FREE_BYTES = 2e9  # assumed: a context of about 0.6 GB and a small model; benchmarks.gpu measures the models
 Check = Callable[[torch.device], str | None]
 
 
@@ -47,12 +46,15 @@ def check_device(device: torch.device, *, compiles: bool) -> CheckResult:
     return CheckResult(name, None)
 
 
-def check_memory(device: torch.device) -> str | None:
-    """A GPU whose memory others have filled cannot train."""
+def check_memory(device: torch.device, min_free_bytes: float = 2e9) -> str | None:
+    """A GPU whose memory others have filled cannot train.
+
+    The default is assumed: a context of about 0.6 GB and a small model. benchmarks.gpu measures the models.
+    """
     if device.type != "cuda":
         return None
     free, total = torch.cuda.mem_get_info(device)
-    if free < MIN_FREE_BYTES:
+    if free < min_free_bytes:
         return f"{free / 1e9:.1f} of {total / 1e9:.0f} GB are free: other processes use it"
     return None
 

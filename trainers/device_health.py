@@ -13,8 +13,6 @@ from pathlib import Path
 
 from trainers.installed_gpus import count_installed_gpus
 
-CHECK_SECONDS = 180.0  # torch's import from a cold disk and one compilation take half a minute
-
 
 @dataclass(frozen=True)
 class DeviceHealth:
@@ -28,11 +26,12 @@ class DeviceHealth:
         return f"GPU {self.index} ({self.name}): {self.problem or 'well'}"
 
 
-def check_devices(*, compiles: bool, timeout_seconds: float = CHECK_SECONDS) -> list[DeviceHealth]:
+def check_devices(*, compiles: bool, timeout_seconds: float = 180.0) -> list[DeviceHealth]:
     """The health of every GPU that the environment shows, all checked at the same time; empty where there is none.
 
     A check computes and compares with the CPU, and with `compiles` tries torch.compile. GPUs that the driver sees and
-    torch does not are listed too, with the reason.
+    torch does not are listed too, with the reason. The checks have `timeout_seconds` together; loading torch from a
+    cold disk and one compilation take half a minute.
     """
     checks = [_start_check(gpu, compiles) for gpu in visible_gpus()]
     deadline = time.monotonic() + timeout_seconds

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 # Memory that each process takes on a GPU before its first tensor: CUDA's context and kernels, workspaces of cuBLAS.
 # Assumed, not measured by us; torch's limit on memory does not count it.
 CONTEXT_BYTES = 600_000_000
-MOST_SMALL_TRIALS = 8  # trials of small images on one GPU by default; not measured yet
 RAY_UNITS = 10_000  # Ray counts GPUs in ten-thousandths
 
 
@@ -129,13 +128,16 @@ def _default_cpus(nodes: Sequence[NodeCapacity], gpus: float) -> int:
     return max(1, int(share))
 
 
-def _default_gpus(nodes: Sequence[NodeCapacity], cpus: int | None) -> float:
-    """The part of a GPU that a trial of small images gets: an eighth, or more where there are fewer CPUs."""
+def _default_gpus(nodes: Sequence[NodeCapacity], cpus: int | None, most_trials: int = 8) -> float:
+    """The part of a GPU that a trial of small images gets: an eighth, or more where there are fewer CPUs.
+
+    That eight trials a GPU are best has not been measured yet.
+    """
     per_gpu = _cpus_per_gpu(nodes)
     if not per_gpu:
         return float(any(node.gpus for node in nodes))
     trials = int(per_gpu / (cpus or 1))
-    trials = min(max(1, trials), MOST_SMALL_TRIALS)
+    trials = min(max(1, trials), most_trials)
     return RAY_UNITS // trials / RAY_UNITS
 
 
