@@ -155,11 +155,17 @@ def start_ray(session: Path, dashboard: bool) -> Any:
 
 
 def join_ray(address: str) -> Any:
-    """Join the cluster at `auto` or HOST:PORT; ValueError in one line if that is not possible."""
+    """Join the cluster at `auto` or HOST:PORT; ValueError in one line if that is not possible.
+
+    The snapshot of the code is removed when this process is gone, however it ended.
+    """
     host, _, port = address.rpartition(":")
     is_host_and_port = bool(host) and "/" not in host and port.isdigit()
     if address != "auto" and not is_host_and_port:
         raise ValueError(f"--address {address}, expected HOST:PORT or auto")
+    snapshot = snapshot_folder()
+    if snapshot:
+        orphan_reaper.start_reaper(snapshot)
     try:
         if address != "auto":  # where nothing listens, Ray itself would try for minutes
             socket.create_connection((host, int(port)), timeout=5).close()

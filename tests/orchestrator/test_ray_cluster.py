@@ -137,6 +137,15 @@ def test_without_a_node_that_holds_a_trial_one_waits(nodes, make_cluster, monkey
     assert capsys.readouterr().err == "no node can hold a trial any more: waiting for one\n"
 
 
+def test_who_joins_a_cluster_leaves_no_copy_of_the_code_behind(monkeypatch, tmp_path):
+    reaped = []
+    monkeypatch.setattr(ray_cluster, "_init_ray", lambda address: SimpleNamespace(dashboard_url=""))
+    monkeypatch.setattr(ray_cluster.orphan_reaper, "start_reaper", lambda *folders: reaped.extend(folders))
+    monkeypatch.setattr(ray_cluster, "snapshot_folder", lambda: tmp_path)
+    ray_cluster.join_ray("auto")
+    assert reaped == [tmp_path]
+
+
 @pytest.mark.parametrize(
     ("address", "reason"),
     [
