@@ -80,4 +80,17 @@ def _free_in_container(folder: Path = Path("/sys/fs/cgroup")) -> float:
         used = int((folder / "memory.current").read_text())
     except (OSError, ValueError):
         return float("inf")
-    return float("inf") if limit == "max" else int(limit) - used
+    return float("inf") if limit == "max" else int(limit) - used + _reclaimable(folder)
+
+
+def _reclaimable(folder: Path) -> int:
+    """Bytes of files that a container has read and the system drops when memory is wanted. They count as used."""
+    try:
+        lines = (folder / "memory.stat").read_text().splitlines()
+    except OSError:
+        return 0
+    for line in lines:
+        name, _, number = line.partition(" ")
+        if name == "inactive_file":
+            return int(number)
+    return 0

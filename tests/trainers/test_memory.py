@@ -66,6 +66,8 @@ def test_a_container_may_have_less_than_the_machine(tmp_path):
     (tmp_path / "memory.max").write_text("5000\n")
     (tmp_path / "memory.current").write_text("2000\n")
     assert memory._free_in_container(tmp_path) == 3000
+    (tmp_path / "memory.stat").write_text("anon 1500\ninactive_file 500\nactive_file 0\n")
+    assert memory._free_in_container(tmp_path) == 3500  # files that were read make room
     (tmp_path / "memory.max").write_text("max\n")
     assert memory._free_in_container(tmp_path) == float("inf")
     assert memory._free_in_container(tmp_path / "absent") == float("inf")
