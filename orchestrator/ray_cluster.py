@@ -98,7 +98,7 @@ class Cluster:
         return max(1, self._num_trials)
 
     def exclude(self, gpu: Gpu) -> None:
-        """Count on this GPU no more."""
+        """Leave this GPU out when trials are counted that fit. Ray itself does not know of it: see gpu_blockers.py."""
         self.excluded.add(gpu)
         self._counted_at = -float("inf")
 

@@ -16,14 +16,11 @@ from numpy.typing import NDArray
 from results.records import MAX_EPOCHS, STATUSES, CostRecord, EpochRecord, Record, TrialRecord
 from results.settings import STUDY_NAME
 
-# Smallest and largest values, by column. Other integers are counts, other numbers finite.
-LONGEST_SECONDS = 1e9  # thirty years
-COUNT = (0, 2**53)  # integers that are exact as float64 too
+# Smallest and largest values, by column. For other columns see `_bounds`.
 POSITIVE_COUNT = (1, 2**53)
 PERCENT = (0, 100)
 POINTS = (-1e6, 1e6)  # an interval from few seeds may be wide
-SECONDS = (0, LONGEST_SECONDS)
-FINITE = (-1e300, 1e300)
+SECONDS = (0, 1e9)  # thirty years
 TRIAL_BOUNDS = {
     "epoch": (0, MAX_EPOCHS),
     "budget": (1, MAX_EPOCHS),
@@ -76,11 +73,14 @@ def _complaints(table: pa.Table, kind: type[Record]) -> Iterator[Complaint]:
 
 
 def _bounds(table: pa.Table, bounds: Mapping[str, tuple[float, float]]) -> Iterator[Complaint]:
-    """Nulls where none may be, and numbers out of bounds; NaN is out of all bounds."""
+    """Nulls where none may be, and numbers out of bounds; NaN is out of all bounds.
+
+    Columns that `bounds` lacks hold finite numbers, or counts that are exact as float64 too.
+    """
     for column in table.schema:
         if not column.nullable:
             yield f"{column.name} is missing", pc.is_null(table[column.name])
-    defaults = {pa.float64(): FINITE, pa.int64(): COUNT}
+    defaults = {pa.float64(): (-1e300, 1e300), pa.int64(): (0, 2**53)}
     for column in table.schema:
         if column.type in defaults:
             low, high = bounds.get(column.name, defaults[column.type])

@@ -20,7 +20,6 @@ from storage.regular_file import UnusableFileError
 
 ALL_ROWS = "all.parquet"  # the one file of a table of a recorded study
 BATCH = 256  # files whose rows are held apart: a table of one row takes 30 kB, the same row in a large table 300 bytes
-THREADS = 8  # they wait for disks, NFS servers and object stores, and decode on two cores or more
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def read_table(folder: Folder, table: str, files: Sequence[str]) -> TableContent
     parts = [schema(TABLES[table]).empty_table()]
     lengths = {}
     damaged = {}
-    with ThreadPoolExecutor(THREADS) as pool:
+    with ThreadPoolExecutor(8) as pool:  # they mostly wait for disks, NFS servers and object stores
         for start in range(0, len(files), BATCH):
             batch = files[start : start + BATCH]
             tables = []
