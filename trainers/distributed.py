@@ -82,7 +82,7 @@ def _receive(processes: dict[Any, Any], seconds: float | None = None) -> Iterato
         for pipe in ready:  # each has a message, or has been closed
             try:
                 yield pipe.recv()
-            except EOFError:
+            except (EOFError, OSError):  # an OSError if the rank died while it was sending
                 death = _end(processes.pop(pipe))
                 if death is not None:
                     yield death

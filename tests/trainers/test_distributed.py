@@ -157,6 +157,13 @@ def test_a_dead_rank_is_a_failure_of_its_own_kind():
     assert heard((-9, [])) == [Failure("process died", "rank 1 died with exit code -9")]
 
 
+def test_a_rank_that_dies_while_it_sends_is_a_dead_rank():
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    os.write(sender.fileno(), (100).to_bytes(4, "big") + b"only the beginning")
+    sender.close()
+    assert list(_listen({receiver: FakeProcess(-9)})) == [Failure("process died", "rank 1 died with exit code -9")]
+
+
 def test_a_lost_connection_is_no_cause_where_there_is_another():
     assert heard((0, [BROKEN]), (0, [WRONG])) == [WRONG.failure]
     assert heard((0, [BROKEN]), (-9, [])) == [Failure("process died", "rank 1 died with exit code -9")]
