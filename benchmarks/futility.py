@@ -7,6 +7,7 @@ have won or tied if it ends at most the margin below its baseline; the end is th
 
 - `placements`: 64 placements on CIFAR-10, one seed (`curves_cifar10.parquet`, see replay_rungs).
 - `mlp`, `mlp cosine`, `plateaus`, `convnets`: small networks, five seeds (see make_futility_curves).
+- `fashion`: perceptrons of several depths and widths, three seeds, made after the constants had been chosen.
 - `simulated`: shaped like ImageNet at epochs 1 to 160, with the final differences of the paper's Table 5, a standard
   deviation of .1 points between seeds, and early differences that are larger than the final ones, or opposite.
 
