@@ -22,16 +22,27 @@ Floats = NDArray[np.float64]
 Curves = Mapping[str, Sequence[Sequence[float]]]  # by candidate: top-1 in percent by epoch, of each seed
 
 MIN_EPOCHS = 9  # since the warm-up: three for each third
-# Tuned on the sets `placements`, `mlp`, `mlp cosine` and `plateaus` of `python -m benchmarks.futility`, and on other
-# draws of `simulated` than it shows.
-DRIFT = 0.5  # share of the gain still to come, before any curve of the study is known; with .35 twice as many errors
-DRIFT_WEIGHT = 4  # curves that this share counts for
-ANNEALING = 0.5  # share of the jitter; .3 to .7 change nothing
-SEED_NOISE = 1.0  # share of the jitter, before any candidate has two seeds
-SEED_WEIGHT = 3  # degrees of freedom that this share counts for
-# Share of the way from a row's first epoch to its baseline's level. Chosen after the replay had wrongly stopped 4 of
-# 178 rows of `plateaus` and 2 of 185 of `mlp`; with it none.
-SLOW_START = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForecastPrior:
+    """What is assumed of curves before those of the study are known.
+
+    Tuned on the sets `placements`, `mlp`, `mlp cosine` and `plateaus` of `python -m benchmarks.futility`, and on other
+    draws of `simulated` than it shows.
+    """
+
+    drift: float = 0.5  # share of the gain that is still to come; with .35 there are twice as many errors
+    drift_weight: int = 4  # curves that this share counts for
+    annealing: float = 0.5  # share of the jitter that a lower learning rate may bring; .3 to .7 change nothing
+    seed_noise: float = 1.0  # share of the jitter that is noise between seeds
+    seed_weight: int = 3  # degrees of freedom that this share counts for
+    # Share of the way from a row's first epoch to its baseline's level. Chosen after the replay had wrongly stopped 4
+    # of 178 rows of `plateaus` and 2 of 185 of `mlp`; with it none.
+    slow_start: float = 0.5
+
+
+PRIOR = ForecastPrior()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,13 +106,13 @@ def forecast(curves: Curves, row: str, baseline: str, horizon: Horizon, margin: 
     shapes = {candidate: _shape(seeds, horizon) for candidate, seeds in curves.items()}
     ours = shapes[row]
     theirs = shapes[baseline]
-    if horizon.is_early and ours.level - ours.first < SLOW_START * (theirs.level - ours.first):
+    if horizon.is_early and ours.level - ours.first < PRIOR.slow_start * (theirs.level - ours.first):
         return None
     catching_up = max(ours.gain - theirs.gain, 0.0)
     difference = ours.level - theirs.level + 0.5 * catching_up * horizon.steps
     shares = _drift_shares(curves, shapes, baseline, horizon)
     sd = _standard_deviation(shapes, ours, theirs, shares, horizon)
-    freedom = DRIFT_WEIGHT + len(shares)
+    freedom = PRIOR.drift_weight + len(shares)
     half_width = sd * float(special.stdtrit(freedom, 0.975))
     return Forecast(
         baseline=baseline,
@@ -133,14 +144,14 @@ def _standard_deviation(
     shapes: Mapping[str, _Shape], ours: _Shape, theirs: _Shape, shares: Sequence[float], horizon: Horizon
 ) -> float:
     """The standard deviation of the difference at the end, in points; `shares` are those of `_drift_shares`."""
-    squares = [DRIFT**2] * DRIFT_WEIGHT
+    squares = [PRIOR.drift**2] * PRIOR.drift_weight
     squares.extend(share**2 for share in shares)
     typical_share = float(np.sqrt(np.mean(squares)))
     share = max(typical_share, _share_of_gain(ours, theirs))
     drift = share * _larger_gain(ours, theirs) * horizon.steps
     jitter = max(ours.jitter, theirs.jitter)
     of_means = _seed_variance(shapes, jitter) * (1 / len(ours.levels) + 1 / len(theirs.levels))
-    return float(np.sqrt(drift**2 + (ANNEALING * jitter) ** 2 + of_means))
+    return float(np.sqrt(drift**2 + (PRIOR.annealing * jitter) ** 2 + of_means))
 
 
 def _larger_gain(shape: _Shape, other: _Shape) -> float:
@@ -185,8 +196,8 @@ def _change_after(seeds: Sequence[Sequence[float]], horizon: Horizon) -> float |
 
 def _seed_variance(shapes: Mapping[str, _Shape], jitter: float) -> float:
     """Variance between seeds of one candidate, from those that have several and, as a start, from the jitter."""
-    squares = SEED_WEIGHT * (SEED_NOISE * jitter) ** 2
-    freedom = SEED_WEIGHT
+    squares = PRIOR.seed_weight * (PRIOR.seed_noise * jitter) ** 2
+    freedom = PRIOR.seed_weight
     for shape in shapes.values():
         squares += float(np.sum((shape.levels - shape.level) ** 2))
         freedom += len(shape.levels) - 1
