@@ -51,7 +51,7 @@ def wait_for_line(study, text, seconds):
     ("name", "moment"),
     [
         pytest.param("raylet", ("epochs", 1), marks=pytest.mark.slow, id="raylet while trials run"),
-        pytest.param("gcs", ("epochs", 7), marks=pytest.mark.slow, id="gcs after the last trial"),
+        pytest.param("gcs", ("epochs", 7), marks=pytest.mark.nightly, id="gcs after the last trial"),
         pytest.param("agent", ("epochs", 1), marks=pytest.mark.nightly, id="agent while trials run"),
         pytest.param("gcs", ("epochs", 1), marks=pytest.mark.nightly, id="gcs while trials run"),
         pytest.param("raylet", ("epochs", 7), marks=pytest.mark.nightly, id="raylet after the last trial"),

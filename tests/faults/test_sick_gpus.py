@@ -39,7 +39,7 @@ def test_a_sick_gpu_is_avoided_and_the_queue_finishes_on_the_others(tmp_path, sh
     assert output.count("is out of use for this command after 2 errors") == 1
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_without_a_healthy_gpu_the_command_ends_with_a_line_and_the_next_one_tries_again(tmp_path):
     code, output = run(tmp_path, "0,1,2,3")
     assert code == 1, output
