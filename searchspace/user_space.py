@@ -53,6 +53,7 @@ def load_space(file: Path) -> SearchSpace:
 
     OSError if it cannot be read, ValueError if it raises an error or defines no SearchSpace.
     """
+    _digest(file)  # of the text that is executed now, for the fingerprint
     spec = spec_from_file_location("user_space_file", file)
     assert spec
     assert spec.loader
@@ -70,9 +71,16 @@ def load_space(file: Path) -> SearchSpace:
 
 
 def fingerprint() -> str | None:
-    """Eight hexadecimal digits that change with the contents of the user's file, or None if none is in use."""
+    """Eight hexadecimal digits that change with the contents of the user's file, or None if none is in use.
+
+    They stay what they were when this process first asked, as the file that it has executed does.
+    """
     file = os.environ.get(VARIABLE)
     if not file:
         return None
-    content = Path(file).read_bytes()
-    return hashlib.sha256(content).hexdigest()[:8]
+    return _digest(Path(file).resolve())
+
+
+@cache
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:8]
