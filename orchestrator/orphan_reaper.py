@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -39,24 +40,46 @@ def start_reaper(*folders: Path | None) -> None:
 
 
 def watch_and_reap(pid: int, mark: str, *, interval_seconds: float = 0.5, grace_seconds: float = 3.0) -> None:
-    """Wait until process `pid` is gone; then, after the grace, kill all marked processes."""
+    """Wait until process `pid` is gone; then, after the grace, kill its descendants and all marked processes.
+
+    Neither is enough: a process that has just started was not seen as a descendant, and one that gives itself a title,
+    as Ray's agents do, may overwrite its mark.
+    """
+    descendants: set[psutil.Process] = set()
     try:
         driver = psutil.Process(pid)
     except psutil.NoSuchProcess:
         driver = None
     while driver and is_alive(driver):
+        descendants = {process for process in descendants if is_alive(process)}
+        descendants |= descendants_of(driver)
         time.sleep(interval_seconds)
     time.sleep(grace_seconds)
+    kill_all(descendants)
     kill_marked_processes(mark)
+
+
+def descendants_of(driver: psutil.Process) -> set[psutil.Process]:
+    """All that `driver` has started, directly or not, except for this process itself; none if it is gone."""
+    try:
+        children = driver.children(recursive=True)
+    except psutil.Error:
+        return set()
+    return {child for child in children if child.pid != os.getpid()}
+
+
+def kill_all(processes: Collection[psutil.Process]) -> None:
+    """Kill these processes. One whose pid another process has by now is left alone."""
+    for process in processes:
+        with suppress(psutil.Error):
+            process.kill()
 
 
 def kill_marked_processes(mark: str) -> None:
     """Kill all marked processes but this one, until none is left: one that is killed may just have started another."""
     orphans = marked_processes(mark)
     while orphans:
-        for orphan in orphans:
-            with suppress(psutil.Error):
-                orphan.kill()
+        kill_all(orphans)
         psutil.wait_procs(orphans, timeout=1)
         orphans = marked_processes(mark)
 
@@ -66,10 +89,20 @@ def marked_processes(mark: str) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):  # it is another user's, or is gone by now
-            is_marked = process.environ().get(VARIABLE) == mark
-            if is_marked and process.pid != os.getpid() and is_alive(process):
+            if has_mark(process, mark) and process.pid != os.getpid() and is_alive(process):
                 found.append(process)
     return found
+
+
+def has_mark(process: psutil.Process, mark: str) -> bool:
+    """Whether the process was started with this mark, as far as its title has not overwritten it."""
+    environment = Path(f"/proc/{process.pid}/environ")
+    if not environment.parent.exists():  # not Linux, or gone
+        return process.environ().get(VARIABLE) == mark
+    try:
+        return f"{VARIABLE}={mark}".encode() in environment.read_bytes()
+    except OSError:
+        return False
 
 
 def is_alive(process: psutil.Process) -> bool:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import psutil
 import ray
 
 from orchestrator import orphan_reaper
@@ -116,6 +117,7 @@ def start_again(
         end_command(death, life_seconds)
     _say(f"{death}: Ray is started again, and training goes on from the last complete epochs")
     os.environ[RESTARTS_VARIABLE] = str(restarts)
+    orphan_reaper.kill_all(orphan_reaper.descendants_of(psutil.Process()))
     orphan_reaper.kill_marked_processes(os.environ[orphan_reaper.VARIABLE])
     withdraw_token(session)
     remove_session_folder(session)

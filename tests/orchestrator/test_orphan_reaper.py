@@ -8,7 +8,14 @@ import time
 import psutil
 import pytest
 
-from orchestrator.orphan_reaper import VARIABLE, is_alive, marked_processes, watch_and_reap
+from orchestrator.orphan_reaper import (
+    VARIABLE,
+    descendants_of,
+    is_alive,
+    kill_all,
+    marked_processes,
+    watch_and_reap,
+)
 from tests.support.paths import ROOT
 
 # Two generations: the child of the driver starts a process in a session of its own, and dies.
@@ -54,6 +61,14 @@ def test_nothing_is_killed_while_the_driver_lives(driver):
     assert reaper.poll() is None
     reaper.kill()
     reaper.wait()
+
+
+def test_a_process_that_has_overwritten_its_mark_is_found_as_a_descendant(driver):
+    process, orphan = driver
+    assert descendants_of(psutil.Process(os.getpid())) >= {psutil.Process(process.pid)}
+    kill_all([orphan])
+    psutil.wait_procs([orphan], timeout=5)
+    assert not is_alive(orphan)
 
 
 def test_only_processes_with_the_mark_are_found(driver):

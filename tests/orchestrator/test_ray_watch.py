@@ -30,6 +30,7 @@ def life(monkeypatch):
 
     monkeypatch.setattr("os._exit", end)
     monkeypatch.setattr(Interrupts, "last_signal", 0)
+    monkeypatch.setattr("orchestrator.orphan_reaper.descendants_of", lambda driver: set())  # those of the tests
     monkeypatch.setattr("os.execv", lambda program, arguments: executed.append(arguments))
     monkeypatch.setattr(sys, "orig_argv", ["python", "orchestrate.py", "--space", "placement"])
     monkeypatch.setenv("STUDY_DRIVER", "a mark that no process has")
